@@ -1,0 +1,61 @@
+# Few-shot training and testing on a data set with a split file
+# (split_zhou_*.json). Inherit it and say where: see eurosat.py.
+# 224 stands for "the CLIP's image size".
+shots = 16
+num_workers = 4  # at most: the runner takes no more than there are CPUs
+
+train_pipeline = [
+    dict(type='mmcoop.LoadImage'),
+    dict(
+        type='RandomResizedCrop',
+        scale=224,
+        crop_ratio_range=(0.08, 1.0),
+        backend='pillow',
+        interpolation='bicubic'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='mmcoop.LoadImage'),
+    dict(
+        type='ResizeEdge',
+        scale=224,
+        edge='short',
+        backend='pillow',
+        interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=num_workers,
+    persistent_workers=True,
+    drop_last=True,  # not the only batch of a small draw
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='mmcoop.FewShotDataset',
+        shots=shots,
+        seed=1,
+        dataset=dict(
+            type='mmcoop.SplitFileDataset',
+            data_root='data',
+            split='train',
+            pipeline=train_pipeline)))
+test_dataloader = dict(
+    batch_size=100,
+    num_workers=num_workers,
+    persistent_workers=True,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmcoop.SplitFileDataset',
+        data_root='data',
+        split='test',
+        pipeline=test_pipeline))
+test_evaluator = dict(type='Accuracy', topk=(1, ))
+
+# at the end of training: the published report is the test accuracy
+val_dataloader = test_dataloader
+val_evaluator = test_evaluator

@@ -1,0 +1,37 @@
+# How to run: hooks, logs, seeds. Every config inherits this.
+default_scope = 'mmpretrain'
+# carries shots, seed, max_epochs, data_root to where they are needed
+runner_type = 'mmcoop.FewShotRunner'
+
+seed = 1  # of the few-shot draw, the views and everything else random
+data_root = 'data'  # the published folder layout lies in it
+
+custom_hooks = [
+    dict(type='mmcoop.ClassNamesHook'),  # names: from data set to head
+    dict(type='mmcoop.EpochHook'),  # views: functions of (seed, epoch, image)
+    dict(type='mmcoop.SafeCheckpointHook'),
+    dict(type='mmcoop.ResultHook'),  # result.json
+]
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    # short epochs: a line at the end of each
+    logger=dict(type='LoggerHook', interval=50, ignore_last=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # tens of KB each; two, because mmengine deletes before it writes
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='VisualizationHook', enable=False))
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+randomness = dict(seed=seed, deterministic=False)
+
+# TensorBoard too: inherit _base_/tensorboard.py after this file
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+
+log_level = 'INFO'
+load_from = None
+resume = False

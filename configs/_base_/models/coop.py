@@ -1,0 +1,14 @@
+# CoOp as published: 16 vectors, one context for all classes, name at the end.
+# Another backbone: model.clip.model_name=RN50. Variants: model.head.prompt.*
+model = dict(
+    type='mmcoop.CoOp',
+    # or pretrained='/path/to/ViT-B-16.pt'; an original OpenAI file alone will do
+    clip=dict(model_name='ViT-B-16', pretrained='openai'),
+    head=dict(
+        type='mmcoop.PromptLearnerHead',
+        prompt=dict(
+            type='mmcoop.ContextPrompt',
+            n_ctx=16,
+            class_token_position='end',
+            class_specific=False,
+            ctx_init=None)))

@@ -1,0 +1,14 @@
+"""mmcoop: prompt learning for mmpretrain.
+
+CoOp learns the context words of a CLIP prompt from a few labelled images
+while CLIP stays frozen (Zhou et al., IJCV 2022, arXiv 2109.01134).
+"""
+import importlib.util
+
+__version__ = '0.1.0'
+
+if importlib.util.find_spec('mmcv') is None:
+    raise ImportError(
+        'mmcoop needs the module mmcv, and neither mmcv nor mmcv-lite is '
+        'installed. Run: pip install "mmcv-lite>=2.2.0" (or install full '
+        'mmcv if other OpenMMLab projects of yours need its operators).')

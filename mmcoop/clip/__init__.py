@@ -1,0 +1,11 @@
+"""The frozen CLIP: loading, its two towers, its tokenizer, the text engine."""
+from .image_tower import ImageTower
+from .loading import CLIPLoadError, FrozenCLIP, load_clip
+from .prompt_set import EndingLayout, PromptSet
+from .text_tower import TextTower
+from .tokenizer import Tokenizer
+
+__all__ = [
+    'CLIPLoadError', 'EndingLayout', 'FrozenCLIP', 'ImageTower', 'PromptSet',
+    'TextTower', 'Tokenizer', 'load_clip'
+]

@@ -1,0 +1,209 @@
+"""One way in for every frozen CLIP: a name and tag, or a local file."""
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+import open_clip
+import torch.nn as nn
+from mmengine.logging import print_log
+from open_clip.convert import convert_state_dict
+from open_clip.factory import get_model_config
+from open_clip.model import (build_model_from_openai_state_dict,
+                             convert_to_custom_text_state_dict)
+from open_clip.pretrained import (download_pretrained,
+                                  download_pretrained_from_url,
+                                  get_pretrained_cfg)
+
+from .image_tower import ImageTower
+from .text_tower import TextTower
+from .tokenizer import Tokenizer
+from .weights import CLIPLoadError, read_state_dict
+
+__all__ = ['CLIPLoadError', 'FrozenCLIP', 'load_clip']
+
+
+@dataclass
+class FrozenCLIP:
+    """Both towers of one CLIP, from one load.
+
+    Attributes:
+        image_tower: Images to features, (B, 3, H, W) -> ((B, E), ).
+        text_tower: Prompt sets to features, -> (P, K, E).
+        mean: Pixel means (RGB, 0 to 1) that the image tower was trained with.
+        std: Pixel standard deviations, likewise.
+    """
+    image_tower: ImageTower
+    text_tower: TextTower
+    mean: Tuple[float, ...]
+    std: Tuple[float, ...]
+
+
+def load_clip(model_name: Optional[str] = None,
+              pretrained: Optional[str] = None,
+              quick_gelu: Optional[bool] = None,
+              cache_dir: Optional[str] = None) -> FrozenCLIP:
+    """Load a CLIP and freeze it.
+
+    Args:
+        model_name: An open_clip name (``ViT-B-16``, ``RN50``,
+            ``hf-hub:org/repo``, ``local-dir:folder``) or the path of an
+            open_clip JSON model config. Not needed for a file in OpenAI's
+            original layout, which carries its own architecture.
+        pretrained: An open_clip tag (``openai``, ``laion2b_s34b_b88k``) or
+            the path of a local file: an original OpenAI ``.pt`` archive, a
+            state dict or safetensors. None builds random weights.
+        quick_gelu: Whether the towers use QuickGELU. None finds out: OpenAI's
+            archives and the tags that were trained with it do.
+        cache_dir: Where downloads are kept; None takes open_clip's default.
+
+    Raises:
+        CLIPLoadError: Unknown name or tag, missing or damaged file, weights
+            of another architecture, or no network; the message says what to
+            fetch and where to put it.
+    """
+    if model_name is None and pretrained is None:
+        raise CLIPLoadError(
+            "give clip=dict(model_name='ViT-B-16', pretrained='openai') or "
+            "clip=dict(pretrained='/path/to/ViT-B-16.pt')")
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    if model_name and ':' in model_name:  # open_clip's hf-hub:, local-dir:
+        model, name = _from_schema(model_name, cache_dir), model_name
+        mean, std = model.visual.image_mean, model.visual.image_std
+    else:
+        name = _register_config(model_name)
+        path, tag = _weight_file(name, pretrained, cache_dir)
+        if quick_gelu is None:
+            quick_gelu = tag.get('quick_gelu')
+        mean, std = tag.get('mean', mean), tag.get('std', std)
+        model = _build(name, path, quick_gelu)
+    model.eval().requires_grad_(False)
+    return FrozenCLIP(
+        image_tower=ImageTower(model.visual),
+        text_tower=TextTower(model, Tokenizer.of(name), name or pretrained),
+        mean=tuple(mean),
+        std=tuple(std))
+
+
+def _from_schema(model_name: str, cache_dir: Optional[str]) -> nn.Module:
+    try:
+        return open_clip.create_model(
+            model_name, cache_dir=cache_dir, require_pretrained=True)
+    except Exception as error:
+        raise CLIPLoadError(
+            f'cannot load the CLIP {model_name!r}: {error}') from error
+
+
+def _register_config(model_name: Optional[str]) -> Optional[str]:
+    """Return the open_clip name of ``model_name``, registering a JSON file."""
+    if model_name is None:
+        return None
+    if model_name.endswith('.json'):
+        path = Path(model_name).expanduser()
+        if not path.is_file():
+            raise CLIPLoadError(f'no such CLIP model config: {path}')
+        open_clip.add_model_config(path)
+        model_name = path.stem
+    name = model_name.replace('/', '-')  # OpenAI writes ViT-B/16
+    if get_model_config(name) is None:
+        raise CLIPLoadError(
+            f'unknown CLIP {model_name!r}: neither an open_clip model nor an '
+            'open_clip JSON config (embed_dim, vision_cfg, text_cfg). '
+            f'Known: {", ".join(open_clip.list_models())}')
+    return name
+
+
+def _weight_file(name: Optional[str], pretrained: Optional[str],
+                 cache_dir: Optional[str]) -> Tuple[Optional[str], dict]:
+    """Find or download the weights: (path, open_clip's entry of the tag)."""
+    if pretrained is None:
+        print_log(
+            f'clip: no `pretrained` given, {name} has RANDOM weights',
+            'current', logging.WARNING)
+        return None, {}
+    path = os.path.expanduser(pretrained)
+    if os.path.isfile(path):
+        return path, {}
+    cfg = get_pretrained_cfg(name, pretrained) if name else {}
+    if not cfg:
+        tags = open_clip.list_pretrained_tags_by_model(name) if name else []
+        raise CLIPLoadError(
+            f'clip.pretrained={pretrained!r} is neither an existing file '
+            + (f'nor a tag of {name} (tags: {", ".join(tags) or "none"}).'
+               if name else '; a tag needs clip.model_name too.'))
+    return _download(name, pretrained, cfg, cache_dir), cfg
+
+
+def _download(name: str, tag: str, cfg: dict,
+              cache_dir: Optional[str]) -> str:
+    url, hub = cfg.get('url', ''), cfg.get('hf_hub', '')
+    # where the published code and open_clip < 3 keep OpenAI's archives
+    old_cache = Path(cache_dir or '~/.cache/clip').expanduser()
+    if url and (old_cache / os.path.basename(url)).is_file():
+        return download_pretrained_from_url(url, cache_dir=str(old_cache))
+    errors = []
+    for prefer_hub in ([True] if hub else []) + ([False] if url else []):
+        try:
+            return download_pretrained(
+                cfg, prefer_hf_hub=prefer_hub, cache_dir=cache_dir)
+        except Exception as error:
+            errors.append(f'{type(error).__name__}: {error}'.split('\n')[0])
+    source = url or f'https://huggingface.co/{hub}'
+    raise CLIPLoadError(
+        f'cannot download the weights {tag!r} of {name} (no network?). On a '
+        f'machine with network fetch {source} , copy it here and set '
+        "clip.pretrained='/path/to/that/file'. Tried: "
+        + ' | '.join(error[:200] for error in errors))
+
+
+def _build(name: Optional[str], path: Optional[str],
+           quick_gelu: Optional[bool]) -> nn.Module:
+    state, is_archive = read_state_dict(path) if path else ({}, False)
+    if quick_gelu is None and (is_archive or name is None):
+        quick_gelu = True  # OpenAI's originals
+    try:
+        if name is None:
+            model = build_model_from_openai_state_dict(
+                dict(state), quick_gelu=quick_gelu, cast_dtype=None).float()
+        else:
+            _warn_of_gelu(name, path, quick_gelu)
+            kwargs = {} if quick_gelu is None else {'quick_gelu': quick_gelu}
+            logging.disable(logging.WARNING)  # it would cry "random weights"
+            try:
+                model = open_clip.create_model(
+                    name, pretrained_text=False, load_weights=False, **kwargs)
+            finally:
+                logging.disable(logging.NOTSET)
+        if state:
+            _load_into(model, state)
+    except (KeyError, RuntimeError) as error:
+        # torch lists every key; the first few tell which tower is another
+        detail = ' '.join(str(error).split())[:400]
+        raise CLIPLoadError(
+            f'the weights in {path} do not belong to '
+            f'{name or "a CLIP in OpenAI layout; give clip.model_name"}: '
+            f'another architecture? [{detail}]') from error
+    return model
+
+
+def _load_into(model: nn.Module, state: dict) -> None:
+    """Load every tensor in fp32, whatever layout open_clip knows it in."""
+    state = convert_state_dict(model, state)
+    if 'positional_embedding' in state and hasattr(model, 'text'):
+        state = convert_to_custom_text_state_dict(state)
+    scale = state['logit_scale']
+    state['logit_scale'] = scale.reshape(model.logit_scale.shape)
+    model.load_state_dict(state)
+
+
+def _warn_of_gelu(name: str, path: Optional[str],
+                  quick_gelu: Optional[bool]) -> None:
+    """Say aloud that a file of unknown origin is built with plain GELU."""
+    if path and quick_gelu is None and get_model_config(
+            f'{name}-quickgelu') is not None:
+        print_log(
+            f'clip: {path} does not say whether it was trained with '
+            f'QuickGELU; {name} is built with GELU. If these are OpenAI '
+            f'weights, set clip.model_name={name + "-quickgelu"!r}.',
+            'current', logging.WARNING)

@@ -1,0 +1,129 @@
+"""The frozen text tower: prompt sets to class features.
+
+Shapes: P beginnings, K classes, T positions (77), D width, E joint space.
+"""
+from typing import List
+
+import torch
+import torch.nn as nn
+from open_clip.transformer import ResidualAttentionBlock, Transformer
+
+from .frozen import FrozenModule
+from .prompt_set import PromptSet
+from .text_engine import encode_packed
+from .tokenizer import Tokenizer
+from .weights import CLIPLoadError
+
+
+class TextTower(FrozenModule):
+    """An open_clip text Transformer that takes embeddings, frozen.
+
+    Args:
+        clip: The open_clip model; its image tower is not touched.
+        tokenizer: The tokenizer it was trained with.
+        name: What to call it in messages and checkpoints.
+
+    Attributes:
+        packable: Whether :mod:`text_engine` computes the same function: the
+            attention must be causal and the feature taken at EOT.
+    """
+
+    def __init__(self, clip: nn.Module, tokenizer: Tokenizer,
+                 name: str) -> None:
+        super().__init__()
+        text = getattr(clip, 'text', clip)  # CustomTextCLIP holds it inside
+        if not isinstance(getattr(text, 'transformer', None), Transformer) \
+                or getattr(text, 'cls_emb', None) is not None \
+                or getattr(text, 'use_pad_mask', False):
+            raise CLIPLoadError(
+                f'{name}: mmcoop handles open_clip\'s own text Transformers '
+                'without a class token; this text tower is of another kind.')
+        self.name = name
+        self.tokenizer = tokenizer
+        self.token_embedding = text.token_embedding  # (vocabulary, D)
+        self.positional_embedding = text.positional_embedding  # (T, D)
+        self.transformer = text.transformer
+        self.ln_final = text.ln_final
+        self.text_projection = text.text_projection  # (D, E), Linear or None
+        self.register_buffer('attn_mask', text.attn_mask, persistent=False)
+        self.logit_scale = clip.logit_scale
+        self.pool_type = getattr(clip, 'text_pool_type', None) \
+            or getattr(text, 'pool_type', 'argmax')
+        self.packable = self._is_packable()
+        self.freeze()
+
+    def _is_packable(self) -> bool:
+        mask = self.attn_mask
+        return (
+            mask is not None
+            and torch.equal(mask.isinf(), torch.ones_like(mask).triu(1) > 0)
+            and self.pool_type in ('argmax', 'eos') and all(
+                type(block) is ResidualAttentionBlock  # as the engine reads it
+                and not hasattr(block, 'ln_1_kv')
+                for block in self.transformer.resblocks))
+
+    @property
+    def width(self) -> int:
+        return self.token_embedding.embedding_dim
+
+    @property
+    def context_length(self) -> int:
+        return self.positional_embedding.shape[0]
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Token embeddings, without positions: (...) -> (..., D)."""
+        return self.token_embedding(ids)
+
+    def fingerprint(self) -> str:
+        """Tell towers apart: a checksum of some weights, as read in fp16.
+
+        A context is meaningless for any other tower, even of the same width.
+        """
+        import zlib
+        weights = self.ln_final.weight, self.positional_embedding[:4]
+        raw = b''.join(w.detach().half().cpu().numpy().tobytes()
+                       for w in weights)
+        return f'{self.width}-{zlib.crc32(raw):08x}'
+
+    def forward(self, prompts: PromptSet) -> torch.Tensor:
+        """Class features, before L2 normalisation: (P, K, E)."""
+        encode = encode_packed if self.packable else encode_plain
+        return encode(self, prompts)
+
+    def project(self, x: torch.Tensor) -> torch.Tensor:
+        """Last steps of the tower, at the pooled position: (D) -> (E)."""
+        x = self.ln_final(x)
+        if self.text_projection is None:
+            return x
+        if isinstance(self.text_projection, nn.Linear):
+            return self.text_projection(x)
+        return x @ self.text_projection
+
+
+def encode_plain(tower: TextTower, prompts: PromptSet) -> torch.Tensor:
+    """The published computation: all T positions of every class.
+
+    For towers that the engine may not serve, and the tests' reference.
+    Returns (P, K, E).
+    """
+    device = prompts.prefix.device
+    pad_D = tower.embed(torch.tensor(tower.tokenizer.pad, device=device))
+    start, T = prompts.prefix.shape[1], tower.context_length
+    lengths = prompts.layout.lengths
+    features: List[torch.Tensor] = []
+    for prefix_aD in prompts.prefix:
+        rows = []
+        for ending in prompts.endings.split(lengths):
+            fill = pad_D.expand(T - start - len(ending), -1)
+            rows.append(torch.cat([prefix_aD, ending, fill]))
+        x = torch.stack(rows) + tower.positional_embedding  # (K, T, D)
+        x = tower.transformer(x, attn_mask=tower.attn_mask)
+        if tower.pool_type == 'first':
+            pooled = x[:, 0]
+        elif tower.pool_type == 'last':
+            pooled = x[:, -1]
+        else:
+            eot = start + torch.tensor(lengths, device=device) - 1
+            pooled = x[torch.arange(len(lengths), device=device), eot]
+        features.append(tower.project(pooled))
+    return torch.stack(features)

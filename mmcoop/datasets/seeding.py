@@ -1,0 +1,36 @@
+"""Random views as a function of (seed, epoch, image)."""
+import contextlib
+import random
+import zlib
+from pathlib import PurePath
+from typing import Iterator
+
+import numpy as np
+import torch
+
+
+def image_seed(seed: int, epoch: int, info: dict) -> int:
+    """A 32-bit seed for one image in one epoch.
+
+    The image is known by its file and folder name, so that neither the place
+    of the data nor the other images matter; without a file, by its index.
+    """
+    path = info.get('img_path')
+    name = '/'.join(PurePath(path).parts[-2:]) if path \
+        else str(info.get('sample_idx'))
+    return zlib.crc32(f'{seed} {epoch} {name}'.encode())
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed what transforms draw from, and put everything back afterwards."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])

@@ -1,0 +1,148 @@
+"""CoOp against a hand-written prompt: a table and a picture."""
+import contextlib
+import os.path as osp
+from typing import Iterator, List, Sequence, Tuple, Union
+
+import torch
+from mmengine.dist import is_main_process, master_only
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.utils import track_iter_progress
+
+from ..prompts import TemplatePrompt
+from ..registry import HOOKS
+from .runner import unwrap
+
+
+@HOOKS.register_module()
+class CompareZeroShotHook(Hook):
+    """Evaluate hand-written prompts before training, compare afterwards.
+
+    Writes ``zero_shot_vs_coop.png`` and prints a table. The hand-written
+    prompts see the same validation images, through the same towers.
+
+    Args:
+        templates: Template(s) of the hand-written prompt.
+        num_images: Images to show with both predictions: the first image of
+            as many classes.
+    """
+    priority = 'VERY_LOW'
+
+    def __init__(self,
+                 templates: Union[str, Sequence[str]] = 'a photo of a {}.',
+                 num_images: int = 8) -> None:
+        self.prompt = TemplatePrompt(templates)
+        self.num_images = num_images
+
+    def before_train(self, runner) -> None:
+        with self._hand_written(runner):
+            runner.logger.info(f'Zero-shot with {self.prompt.templates}:')
+            self.zero_shot = evaluate(runner)
+            self.samples, self.guesses = self._predict_samples(runner)
+        runner.logger.info(f'Zero-shot: {_table_row(self.zero_shot)}')
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        self.learned = metrics
+
+    def after_train(self, runner) -> None:
+        runner.model.eval()
+        _, learned_guesses = self._predict_samples(runner)
+        rows = [(' / '.join(self.prompt.templates), self.zero_shot),
+                ('CoOp, learned context', self.learned)]
+        width = max(len(name) for name, _ in rows)
+        runner.logger.info('\n'.join(
+            ['prompt'.ljust(width) + '   top-1 (%)'] +
+            [f'{name:<{width}}   {_table_row(m)}' for name, m in rows]))
+        self._draw(runner, rows, learned_guesses)
+
+    @contextlib.contextmanager
+    def _hand_written(self, runner) -> Iterator[None]:
+        """Put the hand-written prompt into the head, for a while."""
+        head = unwrap(runner.model).head
+        learned, was_training = head.prompt, runner.model.training
+        self.prompt.set_classes(head.class_names, head.text_tower)
+        head.prompt = self.prompt
+        runner.model.eval()
+        head.forget_features()
+        try:
+            yield
+        finally:
+            head.prompt = learned
+            head.forget_features()
+            runner.model.train(was_training)
+
+    @torch.no_grad()
+    def _predict_samples(self, runner) -> Tuple[List[dict], List[int]]:
+        dataset = runner.val_dataloader.dataset
+        first = {}
+        for i in range(len(dataset)):
+            first.setdefault(dataset.get_data_info(i)['gt_label'], i)
+            if len(first) == self.num_images:
+                break
+        samples = [dataset[i] for i in first.values()]
+        batch = dict(
+            inputs=[sample['inputs'] for sample in samples],
+            data_samples=[sample['data_samples'] for sample in samples])
+        outputs = unwrap(runner.model).val_step(batch)
+        return samples, [int(out.pred_label) for out in outputs]
+
+    @master_only
+    def _draw(self, runner, rows, learned_guesses: List[int]) -> None:
+        from matplotlib.figure import Figure  # no global state, no display
+        names = unwrap(runner.model).head.class_names
+        columns = -(-len(self.samples) // 2)
+        figure = Figure(figsize=(4 + 1.9 * columns, 5), layout='constrained')
+        left, right = figure.subfigures(
+            1, 2, width_ratios=(3.5, 1.9 * columns))
+        axes = left.subplots()
+        values = [_top1(metrics) for _, metrics in rows]
+        bars = axes.bar(['zero-shot', 'CoOp'], values,
+                        color=['#9aa5b1', '#2f6fde'], width=0.6)
+        axes.bar_label(bars, fmt='%.1f %%')
+        axes.set(ylim=(0, 105), ylabel='top-1 accuracy (%)',
+                 title=f'zero-shot: "{rows[0][0]}"')
+        axes.title.set_fontsize(9)
+        axes.spines[['top', 'right']].set_visible(False)
+        grid = right.subplots(2, columns, squeeze=False).ravel()
+        for axis in grid:
+            axis.axis('off')
+        for axis, sample, zero, coop in zip(grid, self.samples, self.guesses,
+                                            learned_guesses):
+            truth = int(sample['data_samples'].gt_label)
+            image = sample['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+            axis.imshow(image)
+            axis.set_title(names[truth], fontsize=9, fontweight='bold')
+            for y, who, guess in ((-0.08, 'zero-shot', zero),
+                                  (-0.2, 'CoOp', coop)):
+                axis.text(0.5, y, f'{who}: {names[guess]}', fontsize=8,
+                          ha='center', va='center',
+                          transform=axis.transAxes,
+                          color='#1a7f37' if guess == truth else '#c0392b')
+        path = osp.join(runner.work_dir, 'zero_shot_vs_coop.png')
+        figure.savefig(path, dpi=130)
+        runner.logger.info(f'Picture: {path}')
+
+
+@torch.no_grad()
+def evaluate(runner) -> dict:
+    """Evaluate the model as it is on the validation images.
+
+    Not ``runner.val()``: that would tell hooks (best checkpoint, early
+    stopping, results) of an evaluation that is not the run's own.
+    """
+    evaluator: Evaluator = runner.val_evaluator
+    dataloader = runner.val_dataloader
+    batches = track_iter_progress((dataloader, len(dataloader))) \
+        if is_main_process() else dataloader
+    for batch in batches:
+        outputs = unwrap(runner.model).val_step(batch)
+        evaluator.process(data_samples=outputs, data_batch=batch)
+    return evaluator.evaluate(len(dataloader.dataset))
+
+
+def _top1(metrics: dict) -> float:
+    return next(v for k, v in metrics.items() if k.endswith('accuracy/top1'))
+
+
+def _table_row(metrics: dict) -> str:
+    return f'{_top1(metrics):.2f}'

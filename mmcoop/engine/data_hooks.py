@@ -1,0 +1,72 @@
+"""What the model and the data must tell each other."""
+from typing import Iterator
+
+from mmengine.hooks import Hook
+from mmengine.runner import set_random_seed
+
+from ..registry import HOOKS
+from .runner import unwrap
+
+
+@HOOKS.register_module()
+class ClassNamesHook(Hook):
+    """Give the class names of the data set at hand to the head.
+
+    Before a run, so that a class-specific prompt has its shape; and before
+    each training, validation or test epoch, since these may differ in their
+    classes (a model trained on ImageNet, tested on 200 of its classes).
+    """
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner) -> None:
+        loops = runner._train_loop, runner._test_loop, runner._val_loop
+        built = [loop for loop in loops if hasattr(loop, 'dataloader')]
+        self._give(runner, built[0].dataloader)
+
+    def before_train_epoch(self, runner) -> None:
+        self._give(runner, runner.train_dataloader)
+
+    def before_val_epoch(self, runner) -> None:
+        self._give(runner, runner.val_dataloader)
+
+    def before_test_epoch(self, runner) -> None:
+        self._give(runner, runner.test_dataloader)
+
+    def _give(self, runner, dataloader) -> None:
+        names = dataloader.dataset.metainfo.get('classes')
+        head = unwrap(runner.model).head
+        if names is None:
+            if not head.class_names:
+                raise ValueError(
+                    f'{type(dataloader.dataset).__name__} has no class names '
+                    '(metainfo classes): set metainfo=dict(classes=[...]) on '
+                    'it, or classes=[...] on the head.')
+        elif list(names) != list(head.class_names):
+            head.set_classes(names)
+
+
+@HOOKS.register_module()
+class EpochHook(Hook):
+    """Tell every data set the epoch, and seed what is random outside them.
+
+    Views, mixup and the like become functions of (seed, epoch), so that a
+    resumed run goes on exactly as one that was never interrupted.
+    """
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner) -> None:
+        for dataset in _with_epochs(runner.train_dataloader.dataset):
+            dataset.set_epoch(runner.epoch)
+        seed = runner.seed + 1_000_003 * runner.epoch + runner.rank
+        set_random_seed(seed % 2**31)
+
+
+def _with_epochs(dataset) -> Iterator:
+    """Data sets that want to know the epoch, inside any wrappers."""
+    if hasattr(dataset, 'set_epoch'):
+        yield dataset
+    inner = getattr(dataset, 'datasets', None) or \
+        [getattr(dataset, 'dataset', None)]
+    for child in inner:
+        if child is not None:
+            yield from _with_epochs(child)

@@ -1,0 +1,63 @@
+"""The classifier: a frozen CLIP whose class weights are prompts."""
+from typing import Optional, Sequence, Union
+
+from mmpretrain.models.classifiers import ImageClassifier
+
+from ..clip import FrozenCLIP, load_clip
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class CoOp(ImageClassifier):
+    """CLIP with a prompt-learner head (CoOp, and zero-shot with templates).
+
+    Args:
+        clip: Arguments of :func:`mmcoop.clip.load_clip`, or its result.
+        head: A :class:`PromptLearnerHead`, or its config.
+        train_cfg: As in ``ImageClassifier``; ``augments`` for mixup.
+        data_preprocessor: As in ``ImageClassifier``. What it does not say of
+            ``mean`` and ``std`` is the CLIP's own.
+        init_cfg: As in ``ImageClassifier``.
+
+    Example:
+        >>> model = dict(
+        ...     type='mmcoop.CoOp',
+        ...     clip=dict(model_name='ViT-B-16', pretrained='openai'),
+        ...     head=dict(type='mmcoop.PromptLearnerHead',
+        ...               prompt=dict(type='mmcoop.ContextPrompt', n_ctx=16)))
+    """
+
+    def __init__(self,
+                 clip: Union[dict, FrozenCLIP],
+                 head: dict,
+                 train_cfg: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        if not isinstance(clip, FrozenCLIP):
+            clip = load_clip(**clip)
+        if isinstance(head, dict):
+            head = MODELS.build(dict(head, text_tower=clip.text_tower))
+        if data_preprocessor is None or isinstance(data_preprocessor, dict):
+            data_preprocessor = {
+                'type': 'mmpretrain.ClsDataPreprocessor',
+                'mean': [255 * value for value in clip.mean],
+                'std': [255 * value for value in clip.std],
+                'to_rgb': True,
+                **(data_preprocessor or {})
+            }
+        super().__init__(
+            backbone=clip.image_tower,
+            head=head,
+            train_cfg=train_cfg,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg)
+
+    def set_classes(self, names: Sequence[str]) -> None:
+        """Take other classes; see :meth:`PromptLearnerHead.set_classes`."""
+        self.head.set_classes(names)
+
+    def init_weights(self) -> None:
+        """Nothing to do: CLIP is loaded and the prompt made its own start.
+
+        The host would walk through every frozen tensor to report its mean.
+        """

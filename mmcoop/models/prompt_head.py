@@ -1,0 +1,119 @@
+"""The head: image features against class features made from prompts."""
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models.heads import ClsHead
+
+from ..clip import TextTower, load_clip
+from ..prompts import BasePrompt
+from ..registry import MODELS
+from . import prompt_state
+
+
+@MODELS.register_module()
+class PromptLearnerHead(ClsHead):
+    """``logits = exp(logit_scale) * normalised f @ normalised w.T``.
+
+    Args:
+        prompt: A prompt, or its config: what is learned or written by hand.
+        text_tower: The frozen text tower. :class:`CoOp` gives it; over any
+            other backbone give ``clip`` instead.
+        clip: Arguments of :func:`mmcoop.clip.load_clip`; its image tower is
+            dropped. For use over a backbone that is not CLIP's own.
+        classes: Class names, if they are not to come from the data set.
+        **kwargs: ``loss``, ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
+    """
+
+    def __init__(self,
+                 prompt: Union[dict, BasePrompt],
+                 text_tower: Optional[TextTower] = None,
+                 clip: Optional[dict] = None,
+                 classes: Optional[Sequence[str]] = None,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        if text_tower is None:
+            if clip is None:
+                raise ValueError(
+                    'PromptLearnerHead needs a text tower: use it in '
+                    'mmcoop.CoOp or give it clip=dict(...).')
+            text_tower = load_clip(**clip).text_tower
+        self.text_tower = text_tower
+        self.prompt = prompt if isinstance(prompt, BasePrompt) \
+            else MODELS.build(prompt)
+        self.prompt.setup(text_tower)
+        self.forget_features()
+        self._register_state_dict_hook(prompt_state.save_record)
+        self._register_load_state_dict_pre_hook(
+            prompt_state.load_record, with_module=True)
+        if classes is not None:
+            self.set_classes(classes)
+
+    @property
+    def class_names(self) -> List[str]:
+        return self.prompt.class_names
+
+    def set_classes(self, names: Sequence[str]) -> None:
+        """Take other classes, in training or at run time.
+
+        A unified context carries over to any classes; a class-specific one
+        refuses another number of them.
+
+        Raises:
+            ValueError: See :meth:`ContextPrompt.set_classes`.
+        """
+        self.prompt.set_classes(names, self.text_tower)
+        self.forget_features()
+
+    def forget_features(self) -> None:
+        """Drop the class features that evaluation keeps."""
+        self._cached: Tuple[Optional[tuple], Optional[torch.Tensor]] = \
+            (None, None)
+
+    def text_features(self) -> torch.Tensor:
+        """L2-normalised class features, (K, E), in fp32.
+
+        In evaluation they are computed once and kept until the prompt, its
+        classes, the device or the precision change.
+        """
+        if not self.class_names:
+            raise RuntimeError(
+                'the class names are not known yet. They come from the data '
+                "set through custom_hooks=[dict(type='mmcoop.ClassNamesHook')]"
+                ', from a checkpoint, from head.classes=[...] or from '
+                'model.set_classes([...]).')
+        if self.training or torch.is_grad_enabled():
+            return self._encode()
+        key = self._cache_key()
+        if self._cached[0] != key:
+            self._cached = (key, self._encode())
+        return self._cached[1]
+
+    def _cache_key(self) -> tuple:
+        scale = self.text_tower.logit_scale
+        autocast = torch.is_autocast_enabled(scale.device.type)
+        return (scale.device, autocast) + tuple(
+            (p.data_ptr(), p._version) for p in self.prompt.parameters())
+
+    def _encode(self) -> torch.Tensor:
+        sets = [
+            F.normalize(self.text_tower(prompts).float(), dim=-1)
+            for prompts in self.prompt(self.text_tower)
+        ]
+        features = torch.cat(sets)  # (beginnings of all sets, K, E)
+        if len(features) == 1:
+            return features[0]
+        return F.normalize(features.mean(0), dim=-1)  # an ensemble
+
+    def train(self, mode: bool = True) -> 'PromptLearnerHead':
+        self.forget_features()
+        return super().train(mode)
+
+    def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
+        """Logits (B, K) in fp32 from image features ((B, E), )."""
+        image = F.normalize(self.pre_logits(feats).float(), dim=-1)
+        text = self.text_features()
+        scale = self.text_tower.logit_scale.float().exp()
+        # half-precision logits of a thousand classes cost accuracy
+        with torch.autocast(image.device.type, enabled=False):
+            return scale * image @ text.t()

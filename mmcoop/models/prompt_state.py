@@ -1,0 +1,91 @@
+"""What a prompt's checkpoint says of itself, and what it must agree on.
+
+A record travels in the state dict as one uint8 tensor of JSON: mmengine keeps
+tensors only, and a record loads under ``weights_only=True`` everywhere that
+the learned tensors do (Runner, EMA, ``get_model``, plain torch).
+"""
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+from mmengine.logging import print_log
+
+if TYPE_CHECKING:
+    from .prompt_head import PromptLearnerHead
+
+KEY = 'record'
+FORMAT = 1
+
+
+def save_record(head: 'PromptLearnerHead', state_dict: dict, prefix: str,
+                local_metadata: dict) -> None:
+    """State dict hook: put the record beside the learned tensors."""
+    record = dict(
+        format=FORMAT,
+        prompt=head.prompt.settings(),
+        tower=head.text_tower.name,
+        tower_fingerprint=head.text_tower.fingerprint(),
+        classes=list(head.class_names))
+    raw = bytearray(json.dumps(record).encode())
+    state_dict[prefix + KEY] = torch.frombuffer(raw, dtype=torch.uint8)
+
+
+def read_record(tensor: torch.Tensor) -> dict:
+    return json.loads(bytes(tensor.cpu().tolist()))
+
+
+def load_record(head: 'PromptLearnerHead', state_dict: dict, prefix: str,
+                *args) -> None:
+    """Load hook: refuse what does not fit, take class names if none are set.
+
+    Raises:
+        ValueError: A prompt of another tower, of another kind, or
+            class-specific for other classes; or no prompt at all.
+    """
+    head.forget_features()
+    raw = state_dict.pop(prefix + KEY, None)
+    learned = [prefix + 'prompt.' + n for n, _ in head.prompt.named_parameters()]
+    if raw is None:
+        if learned and not any(key in state_dict for key in learned):
+            raise ValueError(
+                'this checkpoint holds no learned prompt '
+                f'({", ".join(learned)} is missing): it was not made by mmcoop.')
+        return
+    record = read_record(raw)
+    if record['format'] > FORMAT:
+        raise ValueError(
+            f'this prompt has format {record["format"]}, this mmcoop reads '
+            f'up to {FORMAT}: update mmcoop.')
+    fingerprint = head.text_tower.fingerprint()
+    if learned and record['tower_fingerprint'] != fingerprint:
+        raise ValueError(
+            f'this prompt was learned for the text tower of {record["tower"]} '
+            f'({record["tower_fingerprint"]}); the model has '
+            f'{head.text_tower.name} ({fingerprint}). Set model.clip as in '
+            "the run's own config, which lies in its work directory.")
+    for name, value in head.prompt.settings().items():
+        if record['prompt'].get(name) != value:
+            raise ValueError(
+                f'this prompt was learned with {name}='
+                f'{record["prompt"].get(name)!r}, the config says {value!r}: '
+                f'set model.head.prompt.{name} as it was.')
+    _match_classes(head, record['classes'])
+
+
+def _match_classes(head: 'PromptLearnerHead', classes: list) -> None:
+    if not head.class_names:
+        if classes:
+            head.set_classes(classes)
+    elif list(head.class_names) != classes and \
+            getattr(head.prompt, 'class_specific', False):
+        if len(head.class_names) != len(classes):
+            raise ValueError(
+                f'this class-specific prompt was learned for {len(classes)} '
+                f'classes ({", ".join(classes[:3])}, ...), the data set has '
+                f'{len(head.class_names)}.')
+        print_log(
+            'the class names of this class-specific prompt differ from the '
+            "data set's; contexts are taken in order.", 'current',
+            logging.WARNING)
+

@@ -1,0 +1,115 @@
+"""Fixtures: the shared golden values and data, and small CLIPs."""
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / 'shared'
+GOLDEN = SHARED / 'golden'
+DATA = SHARED / 'data'
+
+needs_golden = pytest.mark.skipif(
+    not GOLDEN.is_dir(), reason=f'no golden values at {GOLDEN}')
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f'no real images at {DATA}')
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    """Each test starts with mmpretrain's scope and leaves none behind."""
+    from mmengine.registry import DefaultScope
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+@pytest.fixture(scope='session')
+def golden():
+    """The golden arrays, with / in their keys, and the class names."""
+    arrays = np.load(GOLDEN / 'coop.npz')
+    values = {
+        key.replace('|', '/', key.count('|')): torch.from_numpy(arrays[key])
+        for key in arrays
+    }
+    info = json.loads((GOLDEN / 'coop.json').read_text())
+    return values, info
+
+
+def golden_state_dict(**kwargs):
+    if str(GOLDEN) not in sys.path:
+        sys.path.insert(0, str(GOLDEN))
+    from weights import openai_state_dict
+    return openai_state_dict(seed=7, **kwargs)
+
+
+@pytest.fixture(scope='session')
+def vit_file(tmp_path_factory):
+    """A plain state dict in OpenAI layout (the golden ViT)."""
+    path = tmp_path_factory.mktemp('golden') / 'vit.pt'
+    torch.save(golden_state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(scope='session')
+def rn_file(tmp_path_factory):
+    """A plain state dict in OpenAI layout (the golden ResNet)."""
+    path = tmp_path_factory.mktemp('golden') / 'rn.pt'
+    torch.save(
+        golden_state_dict(vision_layers=(1, 1, 1, 1), vision_width=16), path)
+    return str(path)
+
+
+def small_clip_config(**text) -> dict:
+    """An open_clip model config of a CLIP that trains in milliseconds."""
+    return dict(
+        embed_dim=32,
+        vision_cfg=dict(image_size=32, layers=1, width=64, patch_size=16),
+        text_cfg=dict(
+            context_length=77,
+            vocab_size=49408,
+            width=64,
+            heads=2,
+            layers=3,
+            **text))
+
+
+@pytest.fixture(scope='session')
+def small_clip(tmp_path_factory):
+    """``clip=dict(...)`` of a small random CLIP, from files."""
+    import open_clip
+    folder = tmp_path_factory.mktemp('small_clip')
+    config = folder / 'mmcoop-test-small.json'
+    config.write_text(json.dumps(small_clip_config()))
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**small_clip_config())
+    # initial weights are tiny; make prompts matter to the features
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim > 1:
+                p.mul_(2)
+    weights = folder / 'small.pt'
+    torch.save(model.state_dict(), weights)
+    return dict(model_name=str(config), pretrained=str(weights))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of photos: three classes of 6, 6 and 4 images."""
+    return make_photos(tmp_path / 'photos',
+                       {'red_fox': 6, 'snow': 6, 'grass': 4})
+
+
+def make_photos(root: Path, counts: dict, size=(48, 40)) -> Path:
+    from PIL import Image
+    rng = np.random.default_rng(0)
+    for label, (name, count) in enumerate(counts.items()):
+        folder = root / name
+        folder.mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 80, (*size[::-1], 3), dtype=np.uint8)
+            pixels[..., label % 3] += 150
+            Image.fromarray(pixels).save(folder / f'{i}.png')
+    return root

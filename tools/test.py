@@ -1,0 +1,104 @@
+"""Test a model: python tools/test.py CONFIG CHECKPOINT.
+
+Zero-shot configs learn nothing and take no checkpoint. Writes the metrics to
+result_test.json in --work-dir (./work_dirs/<config name>/test).
+"""
+import argparse
+import os
+from copy import deepcopy
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+
+from mmcoop.apis.command_line import (add_common_arguments, build_runner,
+                                      load_config)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='test config file')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint; none for zero-shot')
+    add_common_arguments(parser)
+    parser.add_argument('--out', help='file for the results (.pkl, .json)')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what --out holds; predictions (.pkl) by default')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision (GPU)')
+    parser.add_argument(
+        '--show-dir', help='folder for images with their predictions')
+    parser.add_argument(
+        '--show', action='store_true', help='show images in a window')
+    parser.add_argument(
+        '--interval', type=int, default=1, help='show every n-th image')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds a window stays')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation: tta_pipeline and tta_model of the '
+        'config, or the mean over the image and its mirror image')
+    args = parser.parse_args()
+    if args.out_item is not None and args.out is None:
+        parser.error('--out-item needs --out')
+    return args
+
+
+def add_tta(cfg: Config) -> None:
+    """Test-time augmentation as mmpretrain's tool sets it up."""
+    dataset = cfg.test_dataloader.dataset
+    if 'tta_pipeline' not in cfg:
+        *load, pack = deepcopy(dataset.pipeline)
+        flips = [dict(type='RandomFlip', prob=p) for p in (1., 0.)]
+        cfg.tta_pipeline = [
+            *load, dict(type='TestTimeAug', transforms=[flips, [pack]])
+        ]
+    tta_model = cfg.get('tta_model', dict(type='mmpretrain.AverageClsScoreTTA'))
+    cfg.model = ConfigDict(**tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args, work_dir='./work_dirs')
+    if args.work_dir is None:
+        cfg.work_dir = os.path.join(cfg.work_dir, 'test')
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    prompt = cfg.model.get('head', {}).get('prompt', {})
+    if args.checkpoint is None and prompt.get('type') == 'mmcoop.ContextPrompt':
+        raise SystemExit(
+            f'{args.config} learns a prompt: give the checkpoint that holds '
+            'it (work_dirs/.../epoch_N.pth), or a config of configs/zeroshot/.')
+    # testing needs none of the training data
+    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
+                 'param_scheduler', 'val_dataloader', 'val_cfg',
+                 'val_evaluator'):
+        cfg.pop(name, None)
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.visualization.update(
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval)
+    if args.tta:
+        add_tta(cfg)
+    runner = build_runner(cfg)
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(
+            DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()
