@@ -33,6 +33,9 @@ class CoOp(ImageClassifier):
                  train_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
+        if isinstance(head, dict) and isinstance(head.get('prompt'), dict):
+            # before the CLIP is fetched: mistakes show at once
+            head = dict(head, prompt=MODELS.build(head['prompt']))
         if not isinstance(clip, FrozenCLIP):
             clip = load_clip(**clip)
         if isinstance(head, dict):

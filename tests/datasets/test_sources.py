@@ -1,0 +1,183 @@
+"""Split files, folders of photos, image loading."""
+import json
+
+import numpy as np
+import pytest
+from mmpretrain.registry import DATASETS, TRANSFORMS
+from PIL import Image
+
+from mmcoop.datasets import FolderDataset, ImageNet, SplitFileDataset
+
+from ..conftest import DATA, make_photos, needs_data
+
+
+def split_tree(tmp_path):
+    make_photos(tmp_path / 'images', {'a': 3, 'b': 3})
+    splits = dict(
+        train=[['a/0.png', 0, 'Annual Crop'], ['b/0.png', 1, 'river']],
+        val=[['a/1.png', 0, 'Annual Crop']],
+        test=[['b/2.png', 1, 'river'], ['a/2.png', 0, 'Annual Crop']])
+    (tmp_path / 'split.json').write_text(json.dumps(splits))
+    return dict(
+        data_root=str(tmp_path), ann_file='split.json', data_prefix='images')
+
+
+class TestSplitFile:
+
+    def test_splits(self, tmp_path):
+        where = split_tree(tmp_path)
+        sizes = [len(SplitFileDataset(split=s, **where))
+                 for s in ('train', 'val', 'test')]
+        assert sizes == [2, 1, 2]
+        test = SplitFileDataset(split='test', **where)
+        assert test.CLASSES == ('Annual Crop', 'river')
+        assert test.get_gt_labels().tolist() == [1, 0]
+
+    def test_what_is_missing(self, tmp_path):
+        where = split_tree(tmp_path)
+        with pytest.raises(FileNotFoundError, match='image folder.*nowhere'):
+            SplitFileDataset(split='train', **{**where,
+                                               'data_prefix': 'nowhere'})
+        with pytest.raises(FileNotFoundError, match='split file.*gone.json'):
+            SplitFileDataset(split='train', **{**where,
+                                               'ann_file': 'gone.json'})
+        (tmp_path / 'images/b/2.png').unlink()
+        with pytest.raises(FileNotFoundError, match='1 of 2 images.*b/2.png'):
+            SplitFileDataset(split='test', **where)
+        kept = SplitFileDataset(split='test', unreadable='skip', **where)
+        assert len(kept) == 1
+
+    @pytest.mark.parametrize('content', [
+        '{"train": []}', 'no json', '[]',
+        '{"train": [["a/0.png", 3, "a"]], "val": [], "test": []}'
+    ])
+    def test_no_split_file(self, tmp_path, content):
+        where = split_tree(tmp_path)
+        (tmp_path / 'split.json').write_text(content)
+        with pytest.raises(ValueError, match='split.json'):
+            SplitFileDataset(split='train', **where)
+
+    def test_unknown_split(self, tmp_path):
+        with pytest.raises(ValueError, match="split='dev'"):
+            SplitFileDataset(split='dev', **split_tree(tmp_path))
+
+    @needs_data
+    @pytest.mark.parametrize('folder,ann_file,prefix,classes,train,test', [
+        ('eurosat', 'split_zhou_EuroSAT.json', '2750', 10, 13500, 1000),
+        ('caltech-101', 'split_zhou_Caltech101.json', '101_ObjectCategories',
+         100, 4128, 600)
+    ])
+    def test_real_data(self, folder, ann_file, prefix, classes, train, test):
+        where = dict(data_root=str(DATA), ann_file=f'{folder}/{ann_file}',
+                     data_prefix=f'{folder}/{prefix}')
+        assert len(SplitFileDataset(split='train', **where)) == train
+        dataset = SplitFileDataset(split='test', **where)
+        assert len(dataset) == test and len(dataset.CLASSES) == classes
+
+
+class TestFolder:
+
+    def test_holds_out_a_fixed_part(self, photos):
+        parts = [FolderDataset(str(photos), split=s)
+                 for s in ('train', 'test')]
+        assert parts[0].CLASSES == parts[1].CLASSES == ('grass', 'red_fox',
+                                                        'snow')
+        paths = [{d.get_data_info(i)['img_path'] for i in range(len(d))}
+                 for d in parts]
+        assert not paths[0] & paths[1] and len(paths[0] | paths[1]) == 16
+        assert np.bincount(parts[1].get_gt_labels()).tolist() == [1, 2, 2]
+
+    def test_own_split(self, tmp_path):
+        make_photos(tmp_path / 'train', {'a': 2, 'b': 2})
+        make_photos(tmp_path / 'val', {'a': 1, 'b': 1})
+        assert len(FolderDataset(str(tmp_path), split='train')) == 4
+        assert len(FolderDataset(str(tmp_path), split='test')) == 2
+        make_photos(tmp_path / 'val', {'c': 1})
+        with pytest.raises(ValueError, match='class folders c'):
+            FolderDataset(str(tmp_path), split='test')
+
+    def test_train_folder_alone(self, tmp_path):
+        make_photos(tmp_path / 'train', {'a': 4, 'b': 4})
+        sizes = [len(FolderDataset(str(tmp_path), split=s))
+                 for s in ('train', 'test')]
+        assert sizes == [6, 2]
+
+    def test_mistakes(self, tmp_path, photos):
+        with pytest.raises(FileNotFoundError, match='does not exist'):
+            FolderDataset(str(tmp_path / 'nowhere'))
+        with pytest.raises(FileNotFoundError, match='no class sub-folders'):
+            FolderDataset(str(photos / 'snow'))
+        (photos / 'tulip').mkdir()
+        (photos / 'tulip/notes.txt').write_text('x')
+        with pytest.raises(ValueError, match='no images.*tulip'):
+            FolderDataset(str(photos))
+        (photos / 'snow/0.png').rename(photos / 'tulip/0.png')
+        with pytest.raises(ValueError, match='only image of its class'):
+            FolderDataset(str(photos))
+
+    def test_bad_test_image(self, photos):
+        for path in photos.glob('snow/*'):
+            path.write_bytes(b'')
+        with pytest.raises(OSError, match='snow'):
+            FolderDataset(str(photos), split='test')
+        kept = FolderDataset(str(photos), split='test', unreadable='skip')
+        assert len(kept) == 3
+
+
+def test_imagenet_names(tmp_path):
+    from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
+    assert len(ImageNet.METAINFO['classes']) == 1000
+    assert ImageNet.METAINFO['classes'][0] == 'tench'
+    assert IMAGENET_CATEGORIES[0] != 'tench'
+    wnids = [f'n{i:08d}' for i in range(1000)]
+    for wnid in wnids:
+        (tmp_path / 'imagenet/images/train' / wnid).mkdir(parents=True)
+        (tmp_path / 'imagenet/images/train' / wnid / 'x.JPEG').touch()
+    dataset = DATASETS.build(
+        dict(
+            type='mmcoop.ImageNet',
+            data_root=str(tmp_path),
+            data_prefix='imagenet/images/train'))
+    assert len(dataset) == 1000 and dataset.get_cat_ids(7) == [7]
+
+
+def test_exif_rotation(tmp_path):
+    image = Image.fromarray(np.zeros((20, 30, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    image.save(tmp_path / 'phone.jpg', exif=exif)
+    for turned, shape in ((False, (20, 30)), (True, (30, 20))):
+        load = TRANSFORMS.build(
+            dict(type='mmcoop.LoadImage', exif_rotation=turned))
+        results = load(dict(img_path=str(tmp_path / 'phone.jpg')))
+        assert results['img'].shape[:2] == shape
+
+
+@needs_data
+def test_test_view_is_clips(tmp_path):
+    """Our test pipeline and data preprocessor equal CLIP's preprocessing."""
+    import torch
+    from mmengine.config import Config
+    from mmpretrain.models import ClsDataPreprocessor
+    from open_clip.transform import image_transform
+
+    from ..conftest import ROOT
+    pipeline = Config.fromfile(
+        ROOT / 'configs/_base_/datasets/eurosat.py').test_pipeline
+    mean, std = (.48, .46, .41), (.27, .26, .28)
+    theirs = image_transform(
+        224, is_train=False, mean=mean, std=std, interpolation='bicubic')
+    preprocessor = ClsDataPreprocessor(
+        mean=[255 * x for x in mean], std=[255 * x for x in std], to_rgb=True)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        size = rng.integers(100, 500, 2)
+        path = str(tmp_path / 'x.png')
+        Image.fromarray(
+            rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(path)
+        sample = dict(img_path=path)
+        for transform in pipeline:
+            sample = TRANSFORMS.build(transform)(sample)
+        ours = preprocessor(dict(inputs=[sample['inputs']]))['inputs'][0]
+        torch.testing.assert_close(
+            ours, theirs(Image.open(path)), rtol=0, atol=1e-5)
