@@ -113,3 +113,39 @@ def make_photos(root: Path, counts: dict, size=(48, 40)) -> Path:
             pixels[..., label % 3] += 150
             Image.fromarray(pixels).save(folder / f'{i}.png')
     return root
+
+
+@pytest.fixture
+def said():
+    """What is logged during a test, as a list of messages."""
+    import logging
+
+    from mmengine.logging import MMLogger
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
+def custom_config(tmp_path, photos, clip, **options):
+    """The config for one's own photos, made small: 3 classes, 6 epochs."""
+    from mmengine.config import Config
+    cfg = Config.fromfile(ROOT / 'configs/coop/coop_vit-b16_16shot_custom.py')
+    cfg.merge_from_dict({
+        'model.clip': dict(_delete_=True, **clip),
+        'model.head.prompt.n_ctx': 4,
+        'data_root': str(photos),
+        'work_dir': str(tmp_path / 'work'),
+        'train_dataloader.batch_size': 4,
+        'max_epochs': 6,
+        'shots': 3,
+        **{f'{split}_dataloader.{key}': value
+           for split in ('train', 'val', 'test')
+           for key, value in (('num_workers', 0),
+                              ('persistent_workers', False))},
+        **options
+    })
+    return cfg

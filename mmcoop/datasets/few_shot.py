@@ -3,14 +3,13 @@ import logging
 import random
 from typing import List, Optional, Sequence, Union
 
-import torch
 from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
 from ..registry import DATASETS
 from .images import check_images
-from .seeding import image_seed, seeded
+from .seeding import SharedInt, image_seed, seeded
 
 VAL_SHOTS = 4  # the published code draws at most four validation images
 
@@ -63,8 +62,7 @@ class FewShotDataset(BaseDataset):
         self.shots = shots
         self.seed = seed
         self.unreadable = unreadable
-        # shared, so that worker processes which live on see the next epoch
-        self._epoch = torch.full((), -1, dtype=torch.long).share_memory_()
+        self._epoch = SharedInt(-1)  # not told yet
         self._source = dataset
         self._val_of = val_of
         if isinstance(dataset, dict) and pipeline is None:
@@ -104,13 +102,14 @@ class FewShotDataset(BaseDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch's views to give; see :class:`mmcoop.EpochHook`."""
-        self._epoch.fill_(epoch)
+        self._epoch.set(epoch)
 
     def __getitem__(self, idx: int):
-        if not self._fully_initialized or self._epoch < 0:
+        if not self._fully_initialized or \
+                self._epoch.get() < 0:
             return super().__getitem__(idx)
         info = self.get_data_info(idx)
-        with seeded(image_seed(self.seed, int(self._epoch), info)):
+        with seeded(image_seed(self.seed, self._epoch.get(), info)):
             return super().__getitem__(idx)
 
     def extra_repr(self) -> List[str]:

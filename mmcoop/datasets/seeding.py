@@ -9,6 +9,22 @@ import numpy as np
 import torch
 
 
+class SharedInt:
+    """A number that worker processes which live on see change."""
+
+    def __init__(self, value: int) -> None:
+        self._value = torch.tensor(value).share_memory_()
+
+    def get(self) -> int:
+        return int(self._value)
+
+    def set(self, value: int) -> None:
+        self._value.fill_(value)
+
+    def __deepcopy__(self, memo: dict) -> 'SharedInt':
+        return SharedInt(self.get())  # a plain copy would not be shared
+
+
 def image_seed(seed: int, epoch: int, info: dict) -> int:
     """A 32-bit seed for one image in one epoch.
 

@@ -1,4 +1,7 @@
 """Checkpoints without pickled objects, that resume on every mmengine."""
+from typing import Any
+
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
@@ -11,26 +14,35 @@ KEPT = 100  # log values kept for smoothing after a resume
 class SafeCheckpointHook(Hook):
     """Write mmengine's log history as plain numbers, and read it back.
 
-    mmengine pickles ``HistoryBuffer`` objects into every training checkpoint;
-    torch >= 2.6 refuses them, so that mmengine 0.10.7 cannot resume, and
-    0.11 switches the safety off instead.
+    mmengine pickles ``HistoryBuffer`` objects and numpy scalars into every
+    training checkpoint; torch >= 2.6 refuses them, so that mmengine 0.10.7
+    cannot resume, and 0.11 switches the safety off instead.
     """
     priority = 'VERY_LOW'
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        hub = checkpoint.get('message_hub')
-        if hub is None:
-            return
-        hub['log_scalars'] = {
-            name: [[float(x) for x in part[-KEPT:]] for part in buffer.data]
-            for name, buffer in hub['log_scalars'].items()
-        }
+        for key in checkpoint:
+            if key not in ('state_dict', 'optimizer'):
+                checkpoint[key] = _plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        hub = checkpoint.get('message_hub')
-        if hub is None:
-            return
-        hub['log_scalars'] = {
-            name: HistoryBuffer(*parts) if isinstance(parts, list) else parts
-            for name, parts in hub['log_scalars'].items()
-        }
+        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
+        for name, value in scalars.items():
+            if isinstance(value, dict):
+                scalars[name] = HistoryBuffer(value['history'],
+                                              value['counts'])
+
+
+def _plain(value: Any) -> Any:
+    """Nested containers of plain numbers, strings and tensors."""
+    if isinstance(value, HistoryBuffer):
+        history, counts = value.data
+        return dict(
+            history=history[-KEPT:].tolist(), counts=counts[-KEPT:].tolist())
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(item) for item in value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return value

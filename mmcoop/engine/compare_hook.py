@@ -91,10 +91,10 @@ class CompareZeroShotHook(Hook):
         from matplotlib.figure import Figure  # no global state, no display
         names = unwrap(runner.model).head.class_names
         columns = -(-len(self.samples) // 2)
-        figure = Figure(figsize=(4 + 1.9 * columns, 5), layout='constrained')
+        figure = Figure(figsize=(4 + 1.9 * columns, 5.6))
         left, right = figure.subfigures(
             1, 2, width_ratios=(3.5, 1.9 * columns))
-        axes = left.subplots()
+        axes = left.subplots(gridspec_kw=dict(left=0.2, bottom=0.08))
         values = [_top1(metrics) for _, metrics in rows]
         bars = axes.bar(['zero-shot', 'CoOp'], values,
                         color=['#9aa5b1', '#2f6fde'], width=0.6)
@@ -103,7 +103,10 @@ class CompareZeroShotHook(Hook):
                  title=f'zero-shot: "{rows[0][0]}"')
         axes.title.set_fontsize(9)
         axes.spines[['top', 'right']].set_visible(False)
-        grid = right.subplots(2, columns, squeeze=False).ravel()
+        grid = right.subplots(
+            2, columns, squeeze=False,
+            gridspec_kw=dict(left=0.02, right=0.98, top=0.94, bottom=0.1,
+                             hspace=0.38, wspace=0.06)).ravel()
         for axis in grid:
             axis.axis('off')
         for axis, sample, zero, coop in zip(grid, self.samples, self.guesses,

@@ -34,7 +34,8 @@ class ClassNamesHook(Hook):
 
     def _give(self, runner, dataloader) -> None:
         names = dataloader.dataset.metainfo.get('classes')
-        head = unwrap(runner.model).head
+        model = unwrap(runner.model)
+        head = model.head
         if names is None:
             if not head.class_names:
                 raise ValueError(
@@ -42,7 +43,7 @@ class ClassNamesHook(Hook):
                     '(metainfo classes): set metainfo=dict(classes=[...]) on '
                     'it, or classes=[...] on the head.')
         elif list(names) != list(head.class_names):
-            head.set_classes(names)
+            getattr(model, 'set_classes', head.set_classes)(names)
 
 
 @HOOKS.register_module()

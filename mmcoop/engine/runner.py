@@ -80,7 +80,7 @@ class FewShotRunner(Runner):
         if isinstance(loader['dataset'], dict):
             loader['dataset'] = DATASETS.build(loader['dataset'])
         loader['dataset'].full_init()
-        model.head.set_classes(loader['dataset'].metainfo['classes'])
+        model.set_classes(loader['dataset'].metainfo['classes'])
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load a checkpoint that holds tensors and plain values only.

@@ -58,6 +58,8 @@ class CoOp(ImageClassifier):
     def set_classes(self, names: Sequence[str]) -> None:
         """Take other classes; see :meth:`PromptLearnerHead.set_classes`."""
         self.head.set_classes(names)
+        # mixup makes one-hot labels there
+        self.data_preprocessor.num_classes = len(names)
 
     def init_weights(self) -> None:
         """Nothing to do: CLIP is loaded and the prompt made its own start.

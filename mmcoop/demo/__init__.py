@@ -1,0 +1,4 @@
+"""A small drawn world and a tiny CLIP trained on it, for an offline demo."""
+from .dataset import DemoWorld, RenderDemoImage
+
+__all__ = ['DemoWorld', 'RenderDemoImage']

@@ -1,0 +1,258 @@
+"""Training, resuming and the host's features, through the Runner."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmcoop.engine.runner import check_is_safe
+
+from ..conftest import ROOT, custom_config
+
+
+class Recorder(Hook):
+    """Losses and learning rates of every iteration; may stop the run."""
+
+    def __init__(self, stop_at=None):
+        self.rows, self.stop_at = [], stop_at
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
+                         outputs=None):
+        lr = runner.optim_wrapper.get_lr()['lr'][0]
+        self.rows.append((runner.iter, lr, outputs['loss'].item()))
+        if runner.iter == self.stop_at:
+            raise SystemExit('killed')
+
+
+def train(cfg, stop_at=None):
+    runner = RUNNERS.build(cfg)
+    recorder = Recorder(stop_at)
+    runner.register_hook(recorder)
+    if stop_at is None:
+        runner.train()
+    else:
+        with pytest.raises(SystemExit):
+            runner.train()
+    return runner, recorder.rows
+
+
+@pytest.fixture
+def make(tmp_path, photos, small_clip):
+
+    def config(**options):
+        return custom_config(tmp_path, photos, small_clip, **options)
+
+    return config
+
+
+def test_a_run(make, tmp_path):
+    runner, rows = train(make())
+    head = runner.model.head
+    assert head.class_names == ['grass', 'red_fox', 'snow']
+    # the published schedule: 1e-5, then half a cosine from 0.002
+    lrs = [lr for _, lr, _ in rows[::2]]
+    expected = [1e-5] + [
+        .001 * (1 + np.cos(np.pi * e / 6)) for e in range(5)
+    ]
+    np.testing.assert_allclose(lrs, expected, rtol=1e-12)
+    # frozen: nothing of CLIP is in the optimiser
+    learned = [p for g in runner.optim_wrapper.param_groups
+               for p in g['params']]
+    assert len(learned) == 1 and learned[0] is head.prompt.ctx
+    result = json.loads((tmp_path / 'work/result.json').read_text())
+    assert 0 <= result['metrics']['accuracy/top1'] <= 100
+    assert (result['seed'], result['shots'], result['epochs']) == (1, 3, 6)
+    assert result['num_images'] == 9 and result['num_classes'] == 3
+    assert result['seconds'] > 0 and result['peak_memory_mib']['host'] > 0
+
+
+def test_checkpoint(make, tmp_path, small_clip):
+    runner, _ = train(make())
+    path = tmp_path / 'work/epoch_6.pth'
+    assert path.stat().st_size < 100_000
+    assert not (tmp_path / 'work/epoch_1.pth').exists()
+    checkpoint = torch.load(path, weights_only=True)
+    assert set(checkpoint['state_dict']) == {'head.prompt.ctx', 'head.record'}
+    ctx = runner.model.head.prompt.ctx.detach()
+    assert torch.equal(checkpoint['state_dict']['head.prompt.ctx'], ctx)
+    assert check_is_safe(str(path)) is not None
+
+
+@pytest.mark.parametrize('stop_at', [6, 9], ids=['at an epoch', 'inside one'])
+@pytest.mark.parametrize('mixup', [False, True])
+def test_resume_goes_on_as_if_never_stopped(make, tmp_path, stop_at, mixup):
+    options = dict(custom_hooks=[
+        dict(type='mmcoop.ClassNamesHook'), dict(type='mmcoop.EpochHook'),
+        dict(type='mmcoop.SafeCheckpointHook')
+    ])
+    if mixup:
+        options['model.train_cfg'] = dict(
+            augments=dict(type='Mixup', alpha=0.5))
+    _, whole = train(make(work_dir=str(tmp_path / 'whole'), **options))
+    train(make(**options), stop_at=stop_at)
+    _, rest = train(make(resume=True, **options))
+    assert len(whole) == 12 and len(rest) == 12 - stop_at // 2 * 2
+    assert rest == whole[-len(rest):]
+    ends = [
+        torch.load(tmp_path / name / 'epoch_6.pth', weights_only=True)
+        for name in ('whole', 'work')
+    ]
+    assert torch.equal(ends[0]['state_dict']['head.prompt.ctx'],
+                       ends[1]['state_dict']['head.prompt.ctx'])
+
+
+def test_workers_change_nothing(make, tmp_path):
+    _, alone = train(make())
+    _, helped = train(
+        make(**{
+            'work_dir': str(tmp_path / 'helped'),
+            'train_dataloader.num_workers': 2,
+            'train_dataloader.persistent_workers': True
+        }))
+    assert alone == helped
+
+
+def test_the_last_epoch_is_evaluated_once(make):
+    evaluated = []
+
+    class Count(Hook):
+
+        def after_val_epoch(self, runner, metrics=None):
+            evaluated.append(runner.epoch)
+
+    runner = RUNNERS.build(make())
+    runner.register_hook(Count())
+    runner.train()
+    assert evaluated == [6]
+
+
+def test_class_specific(make, tmp_path):
+    cfg = make(**{'model.head.prompt.class_specific': True})
+    runner, rows = train(cfg)
+    assert runner.model.head.prompt.ctx.shape == (3, 4, 64)
+    test = RUNNERS.build(make(**{
+        'model.head.prompt.class_specific': True,
+        'load_from': str(tmp_path / 'work/epoch_6.pth')}))
+    test.test()
+    assert torch.equal(test.model.head.prompt.ctx,
+                       runner.model.head.prompt.ctx)
+
+
+@pytest.mark.parametrize('options', [
+    {'optim_wrapper.accumulative_counts': 2},
+    {'custom_hooks.4': dict(type='EMAHook')},
+    {'optim_wrapper.clip_grad': dict(max_norm=1.)},
+    {'max_epochs': 1},
+    {'train_cfg.max_epochs': 2},
+    {'train_dataloader.batch_size': 32},
+], ids=str)
+def test_host_features(make, options):
+    if 'custom_hooks.4' in options:
+        hooks = make().custom_hooks + [options['custom_hooks.4']]
+        options = dict(custom_hooks=hooks)
+    runner, rows = train(make(**options))
+    assert len(rows) == len(runner.train_dataloader) * runner.max_epochs
+    assert np.isfinite([loss for _, _, loss in rows]).all()
+    if 'train_cfg.max_epochs' in options:
+        assert runner.max_epochs == 2
+    if 'train_dataloader.batch_size' in options:
+        assert len(runner.train_dataloader) == 1  # 9 images, none dropped
+
+
+def test_ema_shares_the_frozen_towers(make, tmp_path):
+    hooks = make().custom_hooks + [dict(type='EMAHook', momentum=0.1)]
+    runner, _ = train(make(custom_hooks=hooks))
+    ema = next(h for h in runner.hooks if type(h).__name__ == 'EMAHook')
+    copied = ema.ema_model.module
+    assert copied.backbone is runner.model.backbone
+    assert not torch.equal(copied.head.prompt.ctx,
+                           runner.model.head.prompt.ctx)
+    assert (tmp_path / 'work/epoch_6.pth').stat().st_size < 200_000
+    resumed, rows = train(
+        make(custom_hooks=hooks, resume=True, max_epochs=8))
+    assert len(rows) == 4
+
+
+def test_stock_runner(make):
+    """The parts work in mmengine's own Runner too."""
+    cfg = make()
+    cfg.pop('runner_type')
+    cfg.merge_from_dict({
+        'train_cfg.max_epochs': 2,
+        'train_cfg.val_interval': 1,
+        'param_scheduler': None,
+        'train_dataloader.dataset.dataset.data_root': cfg.data_root,
+        'val_dataloader.dataset.data_root': cfg.data_root,
+        'test_dataloader.dataset.data_root': cfg.data_root,
+        'train_dataloader.drop_last': False
+    })
+    for transform in (cfg.train_dataloader.dataset.dataset.pipeline[1],
+                      cfg.val_dataloader.dataset.pipeline[1]):
+        transform.scale = 32
+    cfg.val_dataloader.dataset.pipeline[2].crop_size = 32
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert len(runner.model.head.class_names) == 3
+
+
+def test_amp_without_a_gpu(make):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(RuntimeError, match='needs a GPU'):
+        RUNNERS.build(make(**{'optim_wrapper.type': 'AmpOptimWrapper'}))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+def test_amp(make):
+    _, rows = train(make(**{'optim_wrapper.type': 'AmpOptimWrapper'}))
+    assert rows[-1][2] < rows[0][2]
+
+
+def test_unsafe_checkpoint_is_refused(make, tmp_path):
+    class Bomb:
+
+        def __reduce__(self):
+            return (open, (str(tmp_path / 'ran'), 'w'))
+
+    torch.save(dict(state_dict={}, meta=Bomb()), tmp_path / 'bomb.pth')
+    runner = RUNNERS.build(make(load_from=str(tmp_path / 'bomb.pth')))
+    with pytest.raises(ValueError, match='holds pickled objects'):
+        runner.test()
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('class_specific', [False, True])
+def test_two_processes(make, tmp_path, class_specific):
+    """DDP over gloo: the same draws and prompts on both ranks."""
+    cfg = make(**{'model.head.prompt.class_specific': class_specific,
+                  'train_dataloader.batch_size': 2})
+    cfg.merge_from_dict(
+        dict(
+            launcher='pytorch',
+            env_cfg=dict(dist_cfg=dict(backend='gloo')),
+            model_wrapper_cfg=dict(
+                type='MMDistributedDataParallel',
+                device_ids=None,
+                broadcast_buffers=False)))
+    cfg.dump(tmp_path / 'ddp.py')
+    env = dict(os.environ, CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1',
+               PYTHONPATH=str(ROOT), MMCOOP_OUT=str(tmp_path))
+    subprocess.run([
+        sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
+        '--master-port=0', '--rdzv-backend=c10d',
+        '--rdzv-endpoint=localhost:0',
+        str(ROOT / 'tests/engine/ddp_worker.py'),
+        str(tmp_path / 'ddp.py')
+    ], check=True, env=env, timeout=300, stdout=subprocess.DEVNULL)
+    ranks = [torch.load(tmp_path / f'rank{r}.pt') for r in (0, 1)]
+    assert torch.equal(ranks[0]['ctx'], ranks[1]['ctx'])
+    assert ranks[0]['drawn'] == ranks[1]['drawn']
+    assert ranks[0]['seen'] | ranks[1]['seen'] == set(ranks[0]['drawn'])
+    assert json.loads((tmp_path / 'work/result.json').read_text())[
+        'world_size'] == 2
