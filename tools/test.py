@@ -58,7 +58,8 @@ def add_tta(cfg: Config) -> None:
         cfg.tta_pipeline = [
             *load, dict(type='TestTimeAug', transforms=[flips, [pack]])
         ]
-    tta_model = cfg.get('tta_model', dict(type='mmpretrain.AverageClsScoreTTA'))
+    tta_model = cfg.get('tta_model') or dict(
+        type='mmpretrain.AverageClsScoreTTA')
     cfg.model = ConfigDict(**tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
 
@@ -70,11 +71,11 @@ def main() -> None:
         cfg.work_dir = os.path.join(cfg.work_dir, 'test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    prompt = cfg.model.get('head', {}).get('prompt', {})
-    if args.checkpoint is None and prompt.get('type') == 'mmcoop.ContextPrompt':
+    prompt = cfg.model.get('head', {}).get('prompt', {}).get('type')
+    if args.checkpoint is None and prompt == 'mmcoop.ContextPrompt':
         raise SystemExit(
             f'{args.config} learns a prompt: give the checkpoint that holds '
-            'it (work_dirs/.../epoch_N.pth), or a config of configs/zeroshot/.')
+            'it (work_dirs/.../epoch_N.pth), or take a zero-shot config.')
     # testing needs none of the training data
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
                  'param_scheduler', 'val_dataloader', 'val_cfg',

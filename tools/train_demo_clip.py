@@ -9,7 +9,6 @@ that whatever loads a real CLIP loads this one. Minutes on two cores:
 import argparse
 import json
 import math
-import sys
 import time
 from pathlib import Path
 
@@ -21,16 +20,8 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from safetensors.torch import save_file
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from mmcoop.demo.world import (
-    CAPTIONS,
-    CLASSES,
-    HELD_OUT,
-    IMAGE_SIZE,
-    TARGET,
-    render,
-)
+from mmcoop.demo.world import (CAPTIONS, CLASSES, HELD_OUT, IMAGE_SIZE, TARGET,
+                               render)
 
 NAME = 'tiny_clip'
 CONFIG = {

@@ -1,13 +1,14 @@
 # python tools/train.py configs/coop/coop_demo.py
 #
-# Expect: a minute or two on two CPU cores. The tiny CLIP of this repository reads
-# "a photo of a river." where satellite images are shown; CoOp learns a better
+# Expect: about a minute on two CPU cores. The tiny CLIP of this repository is
+# told "a photo of a river." of drawn satellite images; CoOp learns a better
 # beginning from 16 images a class. Table in the log, zero_shot_vs_coop.png in
 # work_dirs/coop_demo. A demo on drawn images: it says nothing of real ones.
 _base_ = [
     '../_base_/models/coop.py', '../_base_/datasets/demo.py',
     '../_base_/schedules/coop_sgd.py', '../_base_/default_runtime.py'
 ]
+max_epochs = 50  # 250 iterations are enough here
 _demo = '{{ fileDirname }}/../../mmcoop/demo'
 model = dict(
     clip=dict(

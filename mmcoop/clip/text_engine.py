@@ -17,7 +17,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from .prompt_set import EndingLayout, PromptSet
+from .prompt_set import PromptSet
 
 if TYPE_CHECKING:
     from .text_tower import TextTower
@@ -50,8 +50,9 @@ def encode_packed(tower: 'TextTower', prompts: PromptSet) -> torch.Tensor:
         prefix = _finish(block, prefix, mixed)
     _, k_p, v_p = _qkv(last_block, prefix)
     q_e, k_e, v_e = _qkv(last_block, endings)
+    q_e = q_e[:, :, index.last]  # (P, H, K, d)
     mixed = _attend_endings(
-        q_e[:, :, index.last], k_e, v_e, k_p, v_p, layout.groups, only_eot=True)
+        q_e, k_e, v_e, k_p, v_p, layout.groups, only_eot=True)
     x = _finish(last_block, endings[:, index.last], mixed)  # (P, K, D)
     return tower.project(x[:, index.restore])
 

@@ -46,9 +46,9 @@ class SplitFileDataset(BaseDataset):
             ann_file=ann_file, test_mode=split == 'test', **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        for what, path, exists in (
-            ('split file', self.ann_file, os.path.isfile),
-            ('image folder', self.img_prefix, os.path.isdir)):
+        needed = [('split file', self.ann_file, os.path.isfile),
+                  ('image folder', self.img_prefix, os.path.isdir)]
+        for what, path, exists in needed:
             if not exists(path):
                 raise FileNotFoundError(
                     f'the {what} {path} is missing. Put the data set there '

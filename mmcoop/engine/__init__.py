@@ -9,5 +9,6 @@ from .runner import FewShotRunner
 
 __all__ = [
     'ClassNamesHook', 'CompareZeroShotHook', 'EpochHook', 'FewShotRunner',
-    'LearnedOnlyConstructor', 'ResultHook', 'SafeCheckpointHook', 'apply_recipe'
+    'LearnedOnlyConstructor', 'ResultHook', 'SafeCheckpointHook',
+    'apply_recipe'
 ]

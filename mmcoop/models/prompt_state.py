@@ -45,12 +45,14 @@ def load_record(head: 'PromptLearnerHead', state_dict: dict, prefix: str,
     """
     head.forget_features()
     raw = state_dict.pop(prefix + KEY, None)
-    learned = [prefix + 'prompt.' + n for n, _ in head.prompt.named_parameters()]
+    learned = [
+        f'{prefix}prompt.{name}' for name, _ in head.prompt.named_parameters()
+    ]
     if raw is None:
         if learned and not any(key in state_dict for key in learned):
             raise ValueError(
                 'this checkpoint holds no learned prompt '
-                f'({", ".join(learned)} is missing): it was not made by mmcoop.')
+                f'({", ".join(learned)} is missing): mmcoop did not make it.')
         return
     record = read_record(raw)
     if record['format'] > FORMAT:
@@ -88,4 +90,3 @@ def _match_classes(head: 'PromptLearnerHead', classes: list) -> None:
             'the class names of this class-specific prompt differ from the '
             "data set's; contexts are taken in order.", 'current',
             logging.WARNING)
-

@@ -1,7 +1,6 @@
 """Hand-written prompts: zero-shot CLIP and its ensembles."""
-from typing import List, Sequence, Union
-
 from os.path import commonprefix
+from typing import List, Sequence, Union
 
 from ..clip import PromptSet, TextTower
 from ..registry import MODELS

@@ -31,7 +31,6 @@ def assert_equal(ours, golden):
     assert error <= 1e-5 * max(1., golden.abs().max().item()), error
 
 
-
 def build(request, case, **prompt):
     tower, name = case.split('/')
     m, position, kind = name.split('_')
@@ -66,13 +65,11 @@ def test_features_logits_loss_gradient(request, golden, case):
     feats = model.extract_feat(values['images'])
     tower = case.split('/')[0]
     assert_equal(feats[-1], values[f'{tower}/image_features'])
-    assert_equal(
-        model.head(feats), values[f'{case}/logits'])
+    assert_equal(model.head(feats), values[f'{case}/logits'])
     loss = model.head.loss(feats, samples(values['labels']))['loss']
     assert_equal(loss, values[f'{case}/loss'])
     loss.backward()
-    assert_equal(model.head.prompt.ctx.grad,
-                               values[f'{case}/ctx_grad'])
+    assert_equal(model.head.prompt.ctx.grad, values[f'{case}/ctx_grad'])
 
 
 @pytest.mark.parametrize('class_specific', [False, True])
@@ -106,13 +103,13 @@ def test_zero_shot(request, golden):
     values, info = golden
     model = build(request, 'vit/M4_end_unified')
     head = model.head
-    for key, templates in (
-        ('zeroshot/a photo of a {}.', 'a photo of a {}.'),
-        ('zeroshot/ensemble7', [
-            'itap of a {}.', 'a bad photo of the {}.', 'a origami {}.',
-            'a photo of the large {}.', 'a {} in a video game.',
-            'art of the {}.', 'a photo of the small {}.'
-        ])):
+    ensemble = [
+        'itap of a {}.', 'a bad photo of the {}.', 'a origami {}.',
+        'a photo of the large {}.', 'a {} in a video game.',
+        'art of the {}.', 'a photo of the small {}.'
+    ]
+    for key, templates in [('zeroshot/a photo of a {}.', 'a photo of a {}.'),
+                           ('zeroshot/ensemble7', ensemble)]:
         head.prompt = MODELS.build(
             dict(type='mmcoop.TemplatePrompt', templates=templates))
         head.set_classes(info['class_names'])
@@ -158,7 +155,5 @@ def test_training_trajectory(request, golden, case):
             scheduler.step()
     for ours, lr in zip(lrs, values[f'{key}/lrs'].tolist()):
         assert math.isclose(ours, lr, rel_tol=1e-12)
-    assert_equal(
-        torch.tensor(losses), values[f'{key}/losses'])
-    assert_equal(model.head.prompt.ctx.data,
-                               values[f'{key}/ctx'])
+    assert_equal(torch.tensor(losses), values[f'{key}/losses'])
+    assert_equal(model.head.prompt.ctx.data, values[f'{key}/ctx'])

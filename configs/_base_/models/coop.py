@@ -2,7 +2,7 @@
 # Another backbone: model.clip.model_name=RN50. Variants: model.head.prompt.*
 model = dict(
     type='mmcoop.CoOp',
-    # or pretrained='/path/to/ViT-B-16.pt'; an original OpenAI file alone will do
+    # or a local file: pretrained='/path/to/ViT-B-16.pt'
     clip=dict(model_name='ViT-B-16', pretrained='openai'),
     head=dict(
         type='mmcoop.PromptLearnerHead',
