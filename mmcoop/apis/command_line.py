@@ -4,6 +4,7 @@ import os
 import os.path as osp
 from copy import deepcopy
 
+import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -53,7 +54,8 @@ def load_config(args: argparse.Namespace, work_dir: str) -> Config:
         if cfg.get(name) is None:
             continue
         defaults = ConfigDict(
-            pin_memory=True, collate_fn=dict(type='default_collate'))
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=dict(type='default_collate'))
         cfg[name] = ConfigDict({**deepcopy(defaults), **cfg[name]})
         if args.no_pin_memory:
             cfg[name].pin_memory = False

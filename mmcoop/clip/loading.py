@@ -77,6 +77,7 @@ def load_clip(model_name: Optional[str] = None,
         if quick_gelu is None:
             quick_gelu = tag.get('quick_gelu')
         mean, std = tag.get('mean', mean), tag.get('std', std)
+        print_log(f'CLIP {name or ""} from {path}', 'current', logging.INFO)
         model = _build(name, path, quick_gelu)
     model.eval().requires_grad_(False)
     return FrozenCLIP(

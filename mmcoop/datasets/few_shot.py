@@ -93,8 +93,9 @@ class FewShotDataset(BaseDataset):
         self._metainfo = {**source.metainfo, **self._metainfo}
         if shots is not None:
             _say_if_short(labels, shots, self._metainfo.get('classes'))
-        if isinstance(self._source, dict):
-            self._val_of = None
+        print_log(
+            f'{len(drawn)} of {len(labels)} images drawn '
+            f'(shots={shots}, seed={self.seed})', 'current', logging.INFO)
         return [dict(source.get_data_info(i)) for i in drawn]
 
     def filter_data(self) -> List[dict]:

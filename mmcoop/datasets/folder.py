@@ -22,7 +22,9 @@ class FolderDataset(CustomDataset):
         split: ``train`` or ``test``.
         holdout: Part of each class held out for testing where the folder has
             no ``test`` of its own; at least one image of each class.
-        unreadable: ``stop`` at an image that cannot be read, or ``skip`` it.
+        unreadable: For testing: ``stop`` at an image that cannot be read, or
+            ``skip`` it. (Training images are looked at when
+            :class:`FewShotDataset` has drawn them.)
         **kwargs: Of mmpretrain's ``CustomDataset``.
 
     Raises:

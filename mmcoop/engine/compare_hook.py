@@ -35,6 +35,11 @@ class CompareZeroShotHook(Hook):
         self.num_images = num_images
 
     def before_train(self, runner) -> None:
+        if runner.val_loop is None:
+            raise ValueError(
+                'CompareZeroShotHook compares on the validation images, and '
+                'this run has none: train without --no-validate, or without '
+                'the hook.')
         with self._hand_written(runner):
             runner.logger.info(f'Zero-shot with {self.prompt.templates}:')
             self.zero_shot = evaluate(runner)

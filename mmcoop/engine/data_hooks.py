@@ -2,7 +2,7 @@
 from typing import Iterator
 
 from mmengine.hooks import Hook
-from mmengine.runner import set_random_seed
+from mmengine.runner import EpochBasedTrainLoop, set_random_seed
 
 from ..registry import HOOKS
 from .runner import unwrap
@@ -21,7 +21,9 @@ class ClassNamesHook(Hook):
     def before_run(self, runner) -> None:
         loops = runner._train_loop, runner._test_loop, runner._val_loop
         built = [loop for loop in loops if hasattr(loop, 'dataloader')]
-        self._give(runner, built[0].dataloader)
+        # all of them: what does not fit shows now, not at the last epoch
+        for loop in (*built, built[0]):
+            self._give(runner, loop.dataloader)
 
     def before_train_epoch(self, runner) -> None:
         self._give(runner, runner.train_dataloader)
@@ -56,6 +58,8 @@ class EpochHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner) -> None:
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return  # a loop by iterations has no epochs: views stay random
         for dataset in _with_epochs(runner.train_dataloader.dataset):
             dataset.set_epoch(runner.epoch)
         seed = runner.seed + 1_000_003 * runner.epoch + runner.rank

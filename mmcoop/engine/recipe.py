@@ -43,7 +43,9 @@ def apply_recipe(cfg: Config) -> Config:
         if cfg.get(name) is not None and cfg[name] < 1:
             raise ValueError(f'{name}={cfg[name]}: at least 1, please.')
     for dataset in _datasets(cfg):
-        if dataset['type'] == 'mmcoop.FewShotDataset':
+        kind = dataset['type']
+        kind = kind if isinstance(kind, str) else kind.__name__
+        if kind.split('.')[-1] == 'FewShotDataset':
             if 'shots' in cfg:
                 dataset['shots'] = shots
             if seed is not None:
@@ -68,12 +70,12 @@ def apply_recipe(cfg: Config) -> Config:
                     s for s in cfg.param_scheduler
                     if s.get('begin', 0) < s.get('end', float('inf'))
                 ]
-    wrapper = cfg.get('optim_wrapper') or {}
-    if wrapper.get('type') == 'AmpOptimWrapper' and \
-            not torch.cuda.is_available():
+    amp = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' \
+        or (cfg.get('test_cfg') or {}).get('fp16')
+    if amp and not torch.cuda.is_available():
         raise RuntimeError(
             'automatic mixed precision (--amp, AmpOptimWrapper) needs a GPU, '
-            'and PyTorch sees none here: train without it.')
+            'and PyTorch sees none here: run without it.')
     return cfg
 
 

@@ -1,4 +1,5 @@
 """mmengine's Runner with the few things that only a Runner can do."""
+import copy
 import os
 import pickle
 from typing import Any, Optional
@@ -29,7 +30,10 @@ class FewShotRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
-        return super().from_cfg(apply_recipe(cfg.copy()))
+        cfg = copy.deepcopy(cfg)
+        if not isinstance(cfg, Config):
+            cfg = Config(cfg)
+        return super().from_cfg(apply_recipe(cfg))
 
     def build_model(self, model: Any) -> nn.Module:
         model = super().build_model(model)
@@ -59,6 +63,8 @@ class FewShotRunner(Runner):
             os, 'sched_getaffinity') else os.cpu_count()
         dataloader['num_workers'] = min(
             dataloader.get('num_workers', 0), cpus)
+        if not dataloader['num_workers']:
+            dataloader['persistent_workers'] = False
         if dataloader.get('drop_last'):
             dataset = dataloader['dataset']
             if isinstance(dataset, dict):

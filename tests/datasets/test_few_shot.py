@@ -91,7 +91,7 @@ def test_the_global_generators_are_left_alone(photos):
 def test_fewer_images_than_shots(photos, said):
     dataset = FewShotDataset(folder(photos), shots=5)
     assert len(dataset) == 14
-    assert 'grass (4)' in said[-1]
+    assert any('grass (4)' in message for message in said)
 
 
 @pytest.mark.parametrize('shots', [0, -1])
