@@ -62,6 +62,23 @@ def test_what_a_user_writes_is_kept():
     assert cfg.train_cfg.val_interval == 1
 
 
+def test_mms_own_places_are_kept():
+    cfg = Config.fromfile(
+        ROOT / 'configs/coop/coop_vit-b16_16shot_eurosat.py')
+    cfg.merge_from_dict({
+        'train_dataloader.dataset.shots': 4,
+        'randomness.seed': 5,
+        'test_dataloader.dataset.data_root': '/elsewhere',
+        'train_dataloader.dataset.dataset.pipeline.1.scale': 160,
+    })
+    cfg = apply_recipe(apply_recipe(cfg))
+    train = cfg.train_dataloader.dataset
+    assert (train.shots, train.seed, cfg.seed) == (4, 5, 5)
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.test_dataloader.dataset.data_root == '/elsewhere'
+    assert train.dataset.pipeline[1].scale == 160
+
+
 def test_inheritance_and_the_hosts_configs(tmp_path):
     (tmp_path / 'mine.py').write_text(
         "_base_ = [\n"

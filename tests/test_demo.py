@@ -35,7 +35,7 @@ def test_coop_learns(tmp_path, seed):
     """Held-out images, and both prompts through the same towers."""
     cfg = Config.fromfile(ROOT / 'configs/coop/coop_demo.py')
     cfg.merge_from_dict(
-        dict(work_dir=str(tmp_path), seed=seed, max_epochs=25))
+        dict(work_dir=str(tmp_path), seed=seed, max_epochs=15))
     runner = RUNNERS.build(cfg)
     before = runner.model.head.prompt.ctx.detach().clone()
     runner.train()

@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint; none for zero-shot')
     add_common_arguments(parser)
-    parser.add_argument('--out', help='file for the results (.pkl, .json)')
+    parser.add_argument('--out', help='file for predictions (.pkl) or metrics')
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
@@ -46,6 +46,13 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out_item is not None and args.out is None:
         parser.error('--out-item needs --out')
+    if args.out and args.out_item != 'metrics' and \
+            not args.out.endswith(('.pkl', '.pickle')):
+        parser.error('--out holds predictions: name a .pkl file, or add '
+                     '--out-item metrics')
+    if args.checkpoint and '://' not in args.checkpoint and \
+            not os.path.isfile(args.checkpoint):
+        parser.error(f'there is no checkpoint {args.checkpoint}')
     return args
 
 
@@ -92,7 +99,7 @@ def main() -> None:
             interval=args.interval)
     if args.tta:
         add_tta(cfg)
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, ('test_dataloader', ))
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out))

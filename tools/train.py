@@ -55,7 +55,7 @@ def main() -> None:
         for name in ('train_dataloader', 'val_dataloader'):
             if cfg.get(name) is not None:
                 cfg[name].persistent_workers = False
-    build_runner(cfg).train()
+    build_runner(cfg, ('train_dataloader', 'val_dataloader')).train()
 
 
 if __name__ == '__main__':

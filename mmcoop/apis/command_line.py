@@ -1,13 +1,45 @@
 """Flags and config merging that tools/train.py and tools/test.py share."""
 import argparse
+import ast
 import os
 import os.path as osp
 from copy import deepcopy
+from typing import Any, Sequence
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import RUNNERS
+from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
+
+from ..engine import apply_recipe
+from ..registry import DATASETS
+
+
+class CfgOptions(DictAction):
+    """mmengine's ``key=value`` pairs, but words keep their spaces.
+
+    mmengine takes spaces out of every value and splits it at commas, which
+    would turn "a photo of a" into "aphotoofa".
+    """
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        options = getattr(namespace, self.dest, None) or {}
+        for pair in values:
+            key, equals, value = pair.partition('=')
+            if not equals:
+                parser.error(f'{option_string} {pair}: write key=value')
+            options[key] = self.parse(value)
+        setattr(namespace, self.dest, options)
+
+    def parse(self, value: str) -> Any:
+        if value[:1] in '[(' and value[-1:] in '])':
+            try:
+                return ast.literal_eval(value)
+            except (ValueError, SyntaxError):  # [a,b], without quotes
+                return self._parse_iterable(value)
+        if any(character.isspace() for character in value):
+            return value
+        return self._parse_iterable(value)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +48,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         help='override settings of the config as key=value, e.g. shots=4 '
-        'seed=2 model.clip.model_name=RN50 model.head.prompt.n_ctx=4; a list '
-        'is written key="[a,b]", without white space')
+        'seed=2 model.clip.model_name=RN50 model.head.prompt.n_ctx=4; words '
+        'with spaces in quotation marks, ctx_init="a photo of a"; a list as '
+        'in Python, templates="[\'a {}.\', \'the {}.\']"')
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
@@ -62,8 +95,34 @@ def load_config(args: argparse.Namespace, work_dir: str) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
-    """The runner that the config asks for."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+def build_runner(cfg: Config, loaders: Sequence[str]) -> Runner:
+    """The runner that the config asks for.
+
+    Args:
+        cfg: The config.
+        loaders: Which data loaders the run will use. Their data are looked
+            at first: a wrong path shows before a CLIP is fetched.
+    """
+    if 'runner_type' not in cfg:
+        return Runner.from_cfg(cfg)
+    if cfg.runner_type == 'mmcoop.FewShotRunner':
+        cfg = apply_recipe(cfg)
+        for name in loaders:
+            if cfg.get(name) is not None:
+                check_data(cfg[name].dataset)
+    return RUNNERS.build(cfg)
+
+
+def check_data(dataset: dict) -> None:
+    """Build a data set, and drop it.
+
+    Raises:
+        Whatever is wrong with the files. mmpretrain's own data sets, which
+        may list a million images, are left to their time.
+    """
+    leaf = dataset
+    while isinstance(leaf.get('dataset'), dict):
+        leaf = leaf['dataset']
+    if leaf['type'] in ('mmcoop.SplitFileDataset', 'mmcoop.FolderDataset'):
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            DATASETS.build(dataset)

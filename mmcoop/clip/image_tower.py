@@ -18,7 +18,11 @@ class ImageTower(FrozenModule):
         super().__init__()
         self.visual = visual
         size = visual.image_size
-        self.image_size = size if isinstance(size, int) else size[0]
+        height, width = (size, size) if isinstance(size, int) else size
+        if height != width:
+            raise ValueError(f'this CLIP takes images of {height} x {width} '
+                             'pixels; only square ones are supported.')
+        self.image_size = height
         self.freeze()
 
     def forward(self, images: torch.Tensor) -> Tuple[torch.Tensor]:

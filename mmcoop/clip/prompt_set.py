@@ -43,8 +43,8 @@ class EndingLayout:
 class _Indices:
     sort: torch.Tensor  # (N,) packed row of each row in sorted order
     offset: torch.Tensor  # (N,) place of each sorted row in its ending
-    last: torch.Tensor  # (K,) sorted row of each sorted class's EOT
-    restore: torch.Tensor  # (K,) sorted class of each class
+    last: torch.Tensor  # (K,) row of each EOT, both in sorted order
+    restore: torch.Tensor  # (K,) place of class k among the sorted ones
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> '_Indices':

@@ -24,7 +24,7 @@ class FewShotDataset(BaseDataset):
 
     Random views are a function of (seed, epoch, image) alone once
     :class:`mmcoop.EpochHook` tells the epoch: not of the number of workers,
-    the rank, or a restart.
+    the rank, or a restart. (So ``RepeatDataset`` repeats the views as well.)
 
     Args:
         dataset: The data set to draw from, or its config: any mmengine or
@@ -52,10 +52,10 @@ class FewShotDataset(BaseDataset):
                  pipeline: Optional[Sequence] = None,
                  unreadable: str = 'stop',
                  **kwargs) -> None:
-        if shots is not None and shots < 1:
+        if shots is not None and (not isinstance(shots, int) or shots < 1):
             raise ValueError(
-                f'shots={shots}: at least one image a class is needed; '
-                'None takes all of them.')
+                f'shots={shots}: a whole number of at least 1 is needed; '
+                'None takes all images.')
         if unreadable not in ('stop', 'skip'):
             raise ValueError(
                 f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")

@@ -1,8 +1,10 @@
 """A plain folder of photos: one sub-folder a class, nothing to write."""
+import logging
 import os
 import random
 from typing import List, Tuple
 
+from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from ..registry import DATASETS
@@ -29,8 +31,8 @@ class FolderDataset(CustomDataset):
 
     Raises:
         FileNotFoundError: No such folder, or no class sub-folders in it.
-        ValueError: A class sub-folder without images or with too few, or
-            other classes in ``test`` than in ``train``.
+        ValueError: A class sub-folder without images or with too few, one
+            class only, or other classes in ``test`` than in ``train``.
     """
 
     def __init__(self,
@@ -46,15 +48,21 @@ class FolderDataset(CustomDataset):
         self.split = split
         self.unreadable = unreadable
         root = os.path.expanduser(data_root)
-        tests = [name for name in ('test', 'val')
-                 if os.path.isdir(os.path.join(root, 'train'))
-                 and os.path.isdir(os.path.join(root, name))]
-        self.holdout = None if tests else holdout
         self.train_root = os.path.join(root, 'train')
-        if tests and split == 'test':
-            root = os.path.join(root, tests[0])
-        elif os.path.isdir(self.train_root):
-            root = self.train_root
+        self.holdout = holdout
+        if _sub_folders(self.train_root):  # else "train" is a class
+            beside = set(_sub_folders(root)) - {'train', 'test', 'val'}
+            if beside:
+                raise ValueError(
+                    f'{root} holds both train/ with class folders and '
+                    f'{", ".join(sorted(beside))} beside it: which of them '
+                    'are the classes? Move one of them away.')
+            tests = [name for name in ('test', 'val')
+                     if os.path.isdir(os.path.join(root, name))]
+            if tests:
+                self.holdout = None
+            root = os.path.join(root, tests[0]) \
+                if tests and split == 'test' else self.train_root
         kwargs.setdefault('extensions', ('.jpg', '.jpeg', '.png', '.webp',
                                          '.bmp', '.ppm', '.pgm', '.tif',
                                          '.tiff'))
@@ -78,13 +86,11 @@ class FolderDataset(CustomDataset):
                     f'the class folders {", ".join(odd)} stand in only one '
                     f'of {self.train_root} and {root}: the classes must be '
                     'the same.')
-        samples, empty = [], []
+        samples, empty, others = [], [], []
         for label, name in enumerate(classes):
-            files = [
-                os.path.relpath(os.path.join(folder, file), root)
-                for folder, _, found in os.walk(os.path.join(root, name))
-                for file in found if self.is_valid_file(file)
-            ]
+            found = _files(root, name)
+            files = [file for file in found if self.is_valid_file(file)]
+            others += [file for file in found if file not in set(files)]
             empty += [] if files else [name]
             samples += [(file, label) for file in self._part(sorted(files))]
         if empty:
@@ -92,6 +98,15 @@ class FolderDataset(CustomDataset):
                 f'no images in the class folders {", ".join(empty)} of '
                 f'{root}: add some (extensions: '
                 f'{" ".join(sorted(self.extensions))}) or remove the folder.')
+        if len(classes) < 2:
+            raise ValueError(
+                f'{root} has one class only ({classes[0]}): at least two '
+                'class sub-folders are needed to tell apart.')
+        if others:
+            print_log(
+                f'{len(others)} files in {root} are no images that can be '
+                f'read here and are left out: {", ".join(others[:3])}, ...',
+                'current', logging.WARNING)
         self._metainfo.setdefault('classes', tuple(classes))
         return samples
 
@@ -122,3 +137,13 @@ def _sub_folders(root: str) -> List[str]:
         return []
     return sorted(entry.name for entry in os.scandir(root)
                   if entry.is_dir() and not entry.name.startswith('.'))
+
+
+def _files(root: str, name: str) -> List[str]:
+    """All files below a class folder; not hidden ones, nor in hidden ones."""
+    files = []
+    for folder, inner, found in os.walk(os.path.join(root, name)):
+        inner[:] = [f for f in inner if not f.startswith('.')]
+        files += [os.path.relpath(os.path.join(folder, file), root)
+                  for file in found if not file.startswith('.')]
+    return sorted(files)

@@ -1,18 +1,50 @@
-"""Looking at image files before the expensive work begins."""
+"""Reading image files, and looking at them before the expensive work."""
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import List, Optional
+from typing import BinaryIO, List, Optional, Union
 
+import numpy as np
 from mmengine.logging import print_log
-from PIL import Image
+from PIL import Image, ImageOps
+
+DECODED = 5000  # more images than this are looked at by their heads only
+
+
+def read_image(file: Union[str, BinaryIO],
+               exif_rotation: bool = False,
+               small: bool = False) -> Image.Image:
+    """Decode an image to RGB, as the published code does.
+
+    Args:
+        file: Path or open file.
+        exif_rotation: Turn it as its EXIF tag says.
+        small: Decode a JPEG at an eighth of its size, to look at it quickly.
+
+    Raises:
+        ValueError: Pixels that have no obvious 8-bit form.
+    """
+    with Image.open(file) as image:
+        if small:
+            image.draft('RGB', (1, 1))
+        image.load()
+        if exif_rotation:
+            image = ImageOps.exif_transpose(image)
+        if image.mode.startswith('I'):  # convert('RGB') would cut at 255
+            pixels = np.asarray(image, dtype=np.int64)
+            if pixels.min() < 0 or pixels.max() > 65535:
+                raise ValueError('its pixels are not of 8 or 16 bits')
+            image = Image.fromarray((pixels >> 8).astype(np.uint8))
+        elif image.mode == 'F':
+            raise ValueError('its pixels are floating-point numbers')
+        return image.convert('RGB')
 
 
 def check_images(data_list: List[dict], unreadable: str) -> List[dict]:
     """Find images that are missing or cannot be read.
 
-    ``stop`` looks at the file's head only, which is quick (a damaged body is
-    named by :class:`mmcoop.LoadImage` when its turn comes); ``skip`` decodes
-    every image, because what is left out must be known beforehand.
+    Every image is decoded, quickly; of more than 5000 with ``stop`` only the
+    heads are read (then :class:`mmcoop.LoadImage` names a damaged body when
+    its turn comes).
 
     Args:
         data_list: Data infos; those without a local ``img_path`` pass.
@@ -25,11 +57,10 @@ def check_images(data_list: List[dict], unreadable: str) -> List[dict]:
         FileNotFoundError: Some images are missing.
         OSError: Some images are no images.
     """
+    decode = unreadable == 'skip' or len(data_list) <= DECODED
     paths = [info.get('img_path') for info in data_list]
     with ThreadPoolExecutor(8) as pool:
-        problems = list(
-            pool.map(lambda path: _problem(path, unreadable == 'skip'),
-                     paths))
+        problems = list(pool.map(lambda path: _problem(path, decode), paths))
     bad = [(path, problem) for path, problem in zip(paths, problems)
            if problem]
     if not bad:
@@ -50,9 +81,10 @@ def _problem(path: Optional[str], decode: bool) -> Optional[str]:
     if path is None or '://' in path:  # in memory, or another file backend
         return None
     try:
-        with Image.open(path) as image:
-            if decode:
-                image.load()
+        if decode:
+            read_image(path, small=True)
+        else:
+            Image.open(path).close()
     except FileNotFoundError:
         return 'missing'
     except Exception as error:

@@ -16,7 +16,9 @@ class SafeCheckpointHook(Hook):
 
     mmengine pickles ``HistoryBuffer`` objects and numpy scalars into every
     training checkpoint; torch >= 2.6 refuses them, so that mmengine 0.10.7
-    cannot resume, and 0.11 switches the safety off instead.
+    cannot resume, and 0.11 switches the safety off instead. A run that is
+    resumed with other shots, seed or epochs is refused: mmengine would go on
+    with the old schedule in silence.
     """
     priority = 'VERY_LOW'
 
@@ -25,12 +27,29 @@ class SafeCheckpointHook(Hook):
             if key not in ('state_dict', 'optimizer'):
                 checkpoint[key] = _plain(checkpoint[key])
 
+        checkpoint['meta']['recipe'] = _recipe(runner)
+
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        before = checkpoint.get('meta', {}).get('recipe')
+        if runner._resume and before not in (None, _recipe(runner)):
+            raise ValueError(
+                f'this run began with {before} and cannot go on with '
+                f'{_recipe(runner)}: draw and schedule would not fit '
+                'together. Resume with the same values, or start anew in '
+                'another --work-dir.')
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, value in scalars.items():
             if isinstance(value, dict):
                 scalars[name] = HistoryBuffer(value['history'],
                                               value['counts'])
+
+
+def _recipe(runner) -> dict:
+    """What a resumed run must share with its beginning."""
+    return dict(
+        shots=runner.cfg.get('shots'),
+        seed=runner.seed,
+        max_epochs=runner.max_epochs)
 
 
 def _plain(value: Any) -> Any:

@@ -4,10 +4,9 @@ import os.path as osp
 from typing import Iterator, List, Sequence, Tuple, Union
 
 import torch
-from mmengine.dist import is_main_process, master_only
+from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.utils import track_iter_progress
 
 from ..prompts import TemplatePrompt
 from ..registry import HOOKS
@@ -26,7 +25,7 @@ class CompareZeroShotHook(Hook):
         num_images: Images to show with both predictions: the first image of
             as many classes.
     """
-    priority = 'VERY_LOW'
+    priority = 'LOWEST'  # after ResultHook
 
     def __init__(self,
                  templates: Union[str, Sequence[str]] = 'a photo of a {}.',
@@ -35,11 +34,11 @@ class CompareZeroShotHook(Hook):
         self.num_images = num_images
 
     def before_train(self, runner) -> None:
+        self.zero_shot = self.learned = None
         if runner.val_loop is None:
-            raise ValueError(
-                'CompareZeroShotHook compares on the validation images, and '
-                'this run has none: train without --no-validate, or without '
-                'the hook.')
+            runner.logger.warning('no validation (--no-validate): the '
+                                  'comparison with zero-shot is left out.')
+            return
         with self._hand_written(runner):
             runner.logger.info(f'Zero-shot with {self.prompt.templates}:')
             self.zero_shot = evaluate(runner)
@@ -50,6 +49,8 @@ class CompareZeroShotHook(Hook):
         self.learned = metrics
 
     def after_train(self, runner) -> None:
+        if self.zero_shot is None or self.learned is None:
+            return
         runner.model.eval()
         _, learned_guesses = self._predict_samples(runner)
         rows = [(' / '.join(self.prompt.templates), self.zero_shot),
@@ -140,9 +141,9 @@ def evaluate(runner) -> dict:
     """
     evaluator: Evaluator = runner.val_evaluator
     dataloader = runner.val_dataloader
-    batches = track_iter_progress((dataloader, len(dataloader))) \
-        if is_main_process() else dataloader
-    for batch in batches:
+    for i, batch in enumerate(dataloader):
+        if i % 50 == 0:
+            runner.logger.info(f'Zero-shot: batch {i} of {len(dataloader)}')
         outputs = unwrap(runner.model).val_step(batch)
         evaluator.process(data_samples=outputs, data_batch=batch)
     return evaluator.evaluate(len(dataloader.dataset))

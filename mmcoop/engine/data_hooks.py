@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, set_random_seed
 
 from ..registry import HOOKS
-from .runner import unwrap
+from .runner import give_classes
 
 
 @HOOKS.register_module()
@@ -23,29 +23,16 @@ class ClassNamesHook(Hook):
         built = [loop for loop in loops if hasattr(loop, 'dataloader')]
         # all of them: what does not fit shows now, not at the last epoch
         for loop in (*built, built[0]):
-            self._give(runner, loop.dataloader)
+            give_classes(runner.model, loop.dataloader.dataset)
 
     def before_train_epoch(self, runner) -> None:
-        self._give(runner, runner.train_dataloader)
+        give_classes(runner.model, runner.train_dataloader.dataset)
 
     def before_val_epoch(self, runner) -> None:
-        self._give(runner, runner.val_dataloader)
+        give_classes(runner.model, runner.val_dataloader.dataset)
 
     def before_test_epoch(self, runner) -> None:
-        self._give(runner, runner.test_dataloader)
-
-    def _give(self, runner, dataloader) -> None:
-        names = dataloader.dataset.metainfo.get('classes')
-        model = unwrap(runner.model)
-        head = model.head
-        if names is None:
-            if not head.class_names:
-                raise ValueError(
-                    f'{type(dataloader.dataset).__name__} has no class names '
-                    '(metainfo classes): set metainfo=dict(classes=[...]) on '
-                    'it, or classes=[...] on the head.')
-        elif list(names) != list(head.class_names):
-            getattr(model, 'set_classes', head.set_classes)(names)
+        give_classes(runner.model, runner.test_dataloader.dataset)
 
 
 @HOOKS.register_module()

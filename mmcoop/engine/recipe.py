@@ -10,17 +10,16 @@ and each may be absent:
     max_epochs  epochs, or None     -> None: by shots, as published
     data_root   the data folder     -> every data set
 
-Two numbers in our configs stand for something: 200 in ``train_cfg`` and
-``param_scheduler`` is "all epochs", 224 in a pipeline is "the CLIP's image
-size". Whoever writes another number there keeps it.
+They fill places that still hold what ``configs/_base_`` wrote there (16, 1,
+200, 'data'; and 224 for the CLIP's image size). Whoever writes something else
+into a place keeps it.
 """
 from typing import Any, Callable, Iterator, Optional
 
 import torch
 from mmengine.config import Config
 
-ALL_EPOCHS = 200
-IMAGE_SIZE = 224
+SHOTS, SEED, ALL_EPOCHS, DATA_ROOT, IMAGE_SIZE = 16, 1, 200, 'data', 224
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -35,41 +34,23 @@ def apply_recipe(cfg: Config) -> Config:
     """Carry the variables to their places, in place, and return ``cfg``.
 
     Raises:
-        ValueError: ``shots`` or ``max_epochs`` below 1.
+        ValueError: ``shots`` or ``max_epochs`` is no number above 0.
         RuntimeError: Automatic mixed precision without a GPU.
     """
-    shots, seed = cfg.get('shots'), cfg.get('seed')
     for name in ('shots', 'max_epochs'):
-        if cfg.get(name) is not None and cfg[name] < 1:
-            raise ValueError(f'{name}={cfg[name]}: at least 1, please.')
-    for dataset in _datasets(cfg):
-        kind = dataset['type']
-        kind = kind if isinstance(kind, str) else kind.__name__
-        if kind.split('.')[-1] == 'FewShotDataset':
-            if 'shots' in cfg:
-                dataset['shots'] = shots
-            if seed is not None:
-                dataset['seed'] = seed
-        if cfg.get('data_root') and 'data_root' in dataset:
-            dataset['data_root'] = cfg.data_root
-    if seed is not None:
-        cfg.setdefault('randomness', {})['seed'] = seed
-    epochs = cfg.get('max_epochs')
-    if epochs is None and 'shots' in cfg:
-        epochs = recipe_epochs(shots)
+        value = cfg.get(name)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f'{name}={value}: a whole number of at least 1 '
+                             'is needed.')
+    _carry_seed(cfg)
+    for dataset in _datasets(*(cfg.get(name) for name in LOADERS)):
+        if is_few_shot(dataset):
+            _fill(dataset, 'shots', SHOTS, cfg.get('shots', SHOTS))
+            _fill(dataset, 'seed', SEED, cfg.get('seed', SEED))
+        _fill(dataset, 'data_root', DATA_ROOT,
+              cfg.get('data_root', DATA_ROOT))
     if cfg.get('train_cfg'):
-        if cfg.train_cfg.get('max_epochs') != ALL_EPOCHS:
-            epochs = cfg.train_cfg.get('max_epochs')  # set on purpose
-        if epochs is not None:
-            for part in (cfg.train_cfg, cfg.get('param_scheduler')):
-                _replace(part, lambda key, value: epochs
-                         if value == ALL_EPOCHS else value)
-            if isinstance(cfg.get('param_scheduler'), list):
-                # in a run of one epoch the second phase never begins
-                cfg.param_scheduler = [
-                    s for s in cfg.param_scheduler
-                    if s.get('begin', 0) < s.get('end', float('inf'))
-                ]
+        _carry_epochs(cfg)
     amp = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' \
         or (cfg.get('test_cfg') or {}).get('fp16')
     if amp and not torch.cuda.is_available():
@@ -86,9 +67,51 @@ def fit_image_size(part: Any, size: int) -> None:
         if key in ('scale', 'crop_size') and value == IMAGE_SIZE else value)
 
 
-def _datasets(cfg: Config) -> Iterator[dict]:
-    """Data set configs of all loaders, wrapped ones included."""
-    stack = [cfg.get(name) for name in LOADERS]
+def is_few_shot(dataset: dict) -> bool:
+    kind = dataset['type']
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return kind.split('.')[-1] == 'FewShotDataset'
+
+
+def _carry_seed(cfg: Config) -> None:
+    """``seed`` and mm's own ``randomness.seed`` are one number."""
+    if 'seed' not in cfg:
+        return
+    randomness = cfg.setdefault('randomness', {})
+    if randomness.get('seed', SEED) != SEED and cfg.seed == SEED:
+        cfg.seed = randomness['seed']
+    randomness['seed'] = cfg.seed
+
+
+def _carry_epochs(cfg: Config) -> None:
+    epochs = cfg.train_cfg.get('max_epochs')
+    if epochs == ALL_EPOCHS:  # not set on purpose
+        epochs = cfg.get('max_epochs')
+        draws = [d for d in _datasets(cfg.get('train_dataloader'))
+                 if is_few_shot(d)]
+        if epochs is None and draws:
+            epochs = recipe_epochs(draws[0].get('shots', SHOTS))
+    if epochs is None:
+        return
+    for part in (cfg.train_cfg, cfg.get('param_scheduler')):
+        _replace(part, lambda key, value: epochs
+                 if value == ALL_EPOCHS else value)
+    if isinstance(cfg.get('param_scheduler'), list):
+        # in a run of one epoch the second phase never begins
+        cfg.param_scheduler = [
+            s for s in cfg.param_scheduler
+            if s.get('begin', 0) < s.get('end', float('inf'))
+        ]
+
+
+def _fill(part: dict, key: str, written: Any, value: Any) -> None:
+    if part.get(key) == written:
+        part[key] = value
+
+
+def _datasets(*loaders: Optional[dict]) -> Iterator[dict]:
+    """Data set configs of loaders, wrapped ones included."""
+    stack = list(loaders)
     while stack:
         part = stack.pop()
         if isinstance(part, dict):

@@ -22,8 +22,9 @@ class ResultHook(Hook):
 
     It holds the metrics of the last evaluation, what was run (config, seed,
     shots, epochs, tower, prompt, classes), the seconds and the peak memory.
+    A resumed run whose epochs are over is evaluated if it was not yet.
     """
-    priority = 'LOWEST'
+    priority = 'VERY_LOW'
 
     def __init__(self) -> None:
         self.metrics: Optional[dict] = None
@@ -33,8 +34,11 @@ class ResultHook(Hook):
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
+    def before_train(self, runner) -> None:
+        self.evaluated = None  # the epoch that metrics are of
+
     def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
-        self.metrics = metrics
+        self.metrics, self.evaluated = metrics, runner.epoch
 
     def after_test_epoch(self, runner,
                          metrics: Optional[dict] = None) -> None:
@@ -42,6 +46,9 @@ class ResultHook(Hook):
         self._write(runner, 'result_test.json', runner.test_dataloader)
 
     def after_train(self, runner) -> None:
+        if runner.val_loop is not None and self.evaluated != runner.epoch:
+            # killed in its last evaluation and resumed: the epochs are over
+            runner.val_loop.run()
         self._write(runner, 'result.json', runner.train_dataloader)
 
     @master_only
@@ -51,16 +58,16 @@ class ResultHook(Hook):
         result = dict(
             metrics=self.metrics,
             experiment=runner.experiment_name,
-            config=cfg.filename,
+            config=_dumped_config(runner),
             seed=runner.seed,
             shots=cfg.get('shots'),
             epochs=runner.epoch if runner.iter else None,
             clip=head.text_tower.name,
-            prompt=head.prompt.settings(),
+            prompt=_prompt_config(cfg) or head.prompt.settings(),
             data_root=cfg.get('data_root'),
             num_images=len(dataloader.dataset),
             num_classes=len(head.class_names),
-            seconds=round(time.perf_counter() - self.start, 2),
+            seconds_of_this_session=round(time.perf_counter() - self.start, 2),
             peak_memory_mib=peak_memory_mib(),
             device=str(next(head.text_tower.parameters()).device),
             world_size=runner.world_size,
@@ -72,6 +79,20 @@ class ResultHook(Hook):
         path = osp.join(runner.work_dir, filename)
         dump(result, path, indent=1)
         runner.logger.info(f'Result: {path}')
+
+
+def _dumped_config(runner) -> str:
+    """The config as it was run, which mmengine wrote into the work folder."""
+    name = osp.basename(runner.cfg.filename or f'{runner.timestamp}.py')
+    return osp.join(runner.work_dir, name)
+
+
+def _prompt_config(cfg) -> Optional[dict]:
+    model = cfg.get('model', {})
+    while 'module' in model:  # test-time augmentation
+        model = model['module']
+    prompt = model.get('head', {}).get('prompt')
+    return dict(prompt) if isinstance(prompt, dict) else None
 
 
 def peak_memory_mib() -> dict:

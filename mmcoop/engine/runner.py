@@ -1,7 +1,6 @@
 """mmengine's Runner with the few things that only a Runner can do."""
 import copy
 import os
-import pickle
 from typing import Any, Optional
 
 import torch
@@ -77,22 +76,23 @@ class FewShotRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def _give_classes_early(self, model: nn.Module) -> None:
-        """DDP fixes the shape of what is learned: a class each needs names."""
+        """DDP fixes shapes when it wraps: those of a row a class need names.
+        """
         prompt = getattr(getattr(model, 'head', None), 'prompt', None)
         loader = self._train_dataloader
-        if not getattr(prompt, 'class_specific', False) or \
-                prompt.class_names or not isinstance(loader, dict):
-            return
-        if isinstance(loader['dataset'], dict):
-            loader['dataset'] = DATASETS.build(loader['dataset'])
-        loader['dataset'].full_init()
-        model.set_classes(loader['dataset'].metainfo['classes'])
+        if getattr(prompt, 'class_specific', False) and isinstance(
+                loader, dict):
+            if isinstance(loader['dataset'], dict):
+                loader['dataset'] = DATASETS.build(loader['dataset'])
+            loader['dataset'].full_init()
+            give_classes(model, loader['dataset'])
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load a checkpoint that holds tensors and plain values only.
 
         Raises:
-            ValueError: Unpickling it would run code of whoever made it.
+            ValueError: It is damaged, or unpickling it would run code of
+                whoever made it.
         """
         check_is_safe(filename)
         return super().load_checkpoint(filename, *args, **kwargs)
@@ -105,23 +105,48 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model
 
 
-def check_is_safe(filename: str) -> Optional[dict]:
+def give_classes(model: nn.Module, dataset: Any) -> None:
+    """Let the head know a data set's class names, if it has others.
+
+    Raises:
+        ValueError: Neither knows any, or the prompt cannot serve them.
+    """
+    model = unwrap(model)
+    names = dataset.metainfo.get('classes')
+    if names is None:
+        if not model.head.class_names:
+            raise ValueError(
+                f'{type(dataset).__name__} has no class names (metainfo '
+                'classes): set metainfo=dict(classes=[...]) on it, or '
+                'classes=[...] on the head.')
+    elif list(names) != list(model.head.class_names):
+        getattr(model, 'set_classes', model.head.set_classes)(names)
+
+
+def check_is_safe(filename: str) -> None:
     """Read a checkpoint file with ``weights_only=True`` before mmengine does.
 
     mmengine 0.11 switches torch's safe default off.
+
+    Raises:
+        ValueError: See :meth:`FewShotRunner.load_checkpoint`.
     """
     try:
         if filename.startswith(('http://', 'https://')):
-            return torch.hub.load_state_dict_from_url(
+            torch.hub.load_state_dict_from_url(
                 filename, map_location='cpu', weights_only=True)
-        if os.path.isfile(filename):
-            return torch.load(filename, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
+        elif '://' in filename:
+            raise ValueError('copy it to this machine first, so that it can '
+                             'be looked at before it is loaded')
+        elif os.path.isfile(filename):
+            torch.load(filename, map_location='cpu', weights_only=True)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or ['it is empty'])[-1]
+        if 'Unsupported' in str(error):  # torch names the object
+            raise ValueError(
+                f'{filename} holds pickled objects beside tensors, and '
+                "reading those runs their maker's code; mmcoop's own "
+                f'checkpoints hold none. [{reason}]') from error
         raise ValueError(
-            f'{filename} holds pickled objects beside tensors, and reading '
-            "those runs their maker's code. mmcoop's own checkpoints hold "
-            f'none. [{str(error).strip().splitlines()[0]}]') from error
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(
-            f'{filename} is damaged or no checkpoint: {error}') from error
-    return None  # other storage is mmengine's business
+            f'{filename} is damaged or no checkpoint: '
+            f'{type(error).__name__}: {reason}') from error

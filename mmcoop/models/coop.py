@@ -54,6 +54,8 @@ class CoOp(ImageClassifier):
             train_cfg=train_cfg,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
+        if self.head.class_names:
+            self.set_classes(self.head.class_names)
 
     def set_classes(self, names: Sequence[str]) -> None:
         """Take other classes; see :meth:`PromptLearnerHead.set_classes`."""

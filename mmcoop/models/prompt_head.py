@@ -73,8 +73,9 @@ class PromptLearnerHead(ClsHead):
     def text_features(self) -> torch.Tensor:
         """L2-normalised class features, (K, E), in fp32.
 
-        In evaluation they are computed once and kept until the prompt, its
-        classes, the device or the precision change.
+        In evaluation they are computed once and kept until the prompt is
+        changed in place, its classes, the device or the precision change, or
+        ``eval()`` is called (which follows every swap of ``.data``, as EMA's).
         """
         if not self.class_names:
             raise RuntimeError(

@@ -48,6 +48,8 @@ def clean_class_names(names: Sequence[str]) -> List[str]:
         ValueError: No names, or an empty one. Equal names are allowed
             (ImageNet has two pairs) but said aloud.
     """
+    if isinstance(names, str):
+        raise ValueError(f'class names {names!r}: give a list of names.')
     clean = [' '.join(str(name).replace('_', ' ').split()) for name in names]
     if not clean:
         raise ValueError('there are no classes: give at least one name.')

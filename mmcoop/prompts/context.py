@@ -45,12 +45,17 @@ class ContextPrompt(BasePrompt):
             raise ValueError(
                 f'class_token_position={class_token_position!r} is unknown; '
                 f'choose from {", ".join(POSITIONS)}.')
-        if not ctx_init and n_ctx < 1:
-            raise ValueError(f'n_ctx={n_ctx}: at least one vector, please.')
+        if ctx_init is not None and not str(ctx_init).strip():
+            raise ValueError(f'ctx_init={ctx_init!r} holds no words; None '
+                             'starts from random vectors.')
+        if ctx_init is None and (not isinstance(n_ctx, int) or n_ctx < 1):
+            raise ValueError(
+                f'n_ctx={n_ctx}: a whole number of at least 1 is needed '
+                '(model.head.prompt.n_ctx).')
         self.n_ctx = n_ctx
         self.class_token_position = class_token_position
         self.class_specific = class_specific
-        self.ctx_init = ctx_init.replace('_', ' ') if ctx_init else None
+        self.ctx_init = ctx_init and ctx_init.replace('_', ' ')
         self.slots: Optional[PromptSlots] = None
 
     def setup(self, tower: TextTower) -> None:

@@ -28,7 +28,8 @@ class TemplatePrompt(BasePrompt):
         bad = [t for t in self.templates if t.count('{}') != 1]
         if bad or not self.templates:
             raise ValueError(
-                f'templates {bad} need exactly one {{}} for the class name.')
+                f'templates={templates!r}: every template needs exactly one '
+                '{} for the class name, and one template at least.')
         self.slots: List[PromptSlots] = []
 
     def set_classes(self, names: Sequence[str], tower: TextTower) -> None:

@@ -231,9 +231,13 @@ def test_seeded_restores_after_an_error():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_broken_images(photos):
+def test_broken_images(photos, monkeypatch):
     victim = photos / 'snow/2.png'
     victim.write_bytes(victim.read_bytes()[:300])  # the head is whole
+    with pytest.raises(OSError, match='1 of 16 images.*snow/2.png'):
+        FewShotDataset(folder(photos), shots=6)
+    # of very many images only the heads are looked at beforehand
+    monkeypatch.setattr('mmcoop.datasets.images.DECODED', 10)
     dataset = FewShotDataset(folder(photos), shots=6)
     index = [dataset.get_data_info(i)['img_path'].endswith('snow/2.png')
              for i in range(len(dataset))].index(True)

@@ -115,6 +115,32 @@ class TestFolder:
         with pytest.raises(ValueError, match='only image of its class'):
             FolderDataset(str(photos))
 
+    def test_hidden_and_other_files(self, photos, said):
+        before = FolderDataset(str(photos))
+        names = [before.get_data_info(i)['img_path']
+                 for i in range(len(before))]
+        (photos / 'snow/.ipynb_checkpoints').mkdir()
+        (photos / 'snow/.ipynb_checkpoints/0.png').write_bytes(b'x')
+        (photos / 'snow/._0.png').write_bytes(b'x')
+        (photos / 'snow/phone.heic').write_bytes(b'x')
+        after = FolderDataset(str(photos))
+        assert names == [after.get_data_info(i)['img_path']
+                         for i in range(len(after))]
+        assert any('1 files' in m and 'phone.heic' in m for m in said)
+
+    def test_a_class_named_train(self, tmp_path):
+        make_photos(tmp_path / 'a', {'bus': 3, 'train': 3})
+        assert FolderDataset(str(tmp_path / 'a')).CLASSES == ('bus', 'train')
+        make_photos(tmp_path / 'b/train', {'bus': 3, 'car': 3})
+        make_photos(tmp_path / 'b', {'bike': 3})
+        with pytest.raises(ValueError, match='bike beside it'):
+            FolderDataset(str(tmp_path / 'b'))
+
+    def test_one_class(self, tmp_path):
+        make_photos(tmp_path, {'bus': 3})
+        with pytest.raises(ValueError, match='one class only'):
+            FolderDataset(str(tmp_path))
+
     def test_bad_test_image(self, photos):
         for path in photos.glob('snow/*'):
             path.write_bytes(b'')
@@ -151,6 +177,28 @@ def test_exif_rotation(tmp_path):
             dict(type='mmcoop.LoadImage', exif_rotation=turned))
         results = load(dict(img_path=str(tmp_path / 'phone.jpg')))
         assert results['img'].shape[:2] == shape
+
+
+def test_image_modes(tmp_path):
+    """Every mode gives its colours; what has no 8-bit form is refused."""
+    load = TRANSFORMS.build(dict(type='mmcoop.LoadImage'))
+    pixels = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+    expected = np.repeat(pixels[..., None], 3, axis=2)
+    for mode in ('L', 'LA', 'RGB', 'RGBA', 'P'):
+        Image.fromarray(pixels).convert(mode).save(tmp_path / 'x.png')
+        image = load(dict(img_path=str(tmp_path / 'x.png')))['img']
+        assert image.dtype == np.uint8 and (image == expected).all(), mode
+    Image.fromarray(pixels.astype(np.uint16) * 256).save(tmp_path / 'x.png')
+    image = load(dict(img_path=str(tmp_path / 'x.png')))['img']
+    assert (image == expected).all()
+    Image.fromarray(pixels / np.float32(255)).save(tmp_path / 'x.tif')
+    with pytest.raises(OSError, match='x.tif.*floating-point'):
+        load(dict(img_path=str(tmp_path / 'x.tif')))
+    colours = np.zeros((4, 4, 3), np.uint8)
+    colours[..., 0] = 200
+    Image.fromarray(colours).save(tmp_path / 'red.png')
+    image = load(dict(img_path=str(tmp_path / 'red.png')))['img']
+    assert image[0, 0].tolist() == [0, 0, 200]  # BGR, as mm loads
 
 
 @needs_data

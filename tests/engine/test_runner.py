@@ -69,7 +69,7 @@ def test_a_run(make, tmp_path):
     assert 0 <= result['metrics']['accuracy/top1'] <= 100
     assert (result['seed'], result['shots'], result['epochs']) == (1, 3, 6)
     assert result['num_images'] == 9 and result['num_classes'] == 3
-    assert result['seconds'] > 0 and result['peak_memory_mib']['host'] > 0
+    assert result['seconds_of_this_session'] > 0 and result['peak_memory_mib']['host'] > 0
 
 
 def test_checkpoint(make, tmp_path, small_clip):
@@ -81,7 +81,7 @@ def test_checkpoint(make, tmp_path, small_clip):
     assert set(checkpoint['state_dict']) == {'head.prompt.ctx', 'head.record'}
     ctx = runner.model.head.prompt.ctx.detach()
     assert torch.equal(checkpoint['state_dict']['head.prompt.ctx'], ctx)
-    assert check_is_safe(str(path)) is not None
+    check_is_safe(str(path))
 
 
 @pytest.mark.parametrize('stop_at', [6, 9], ids=['at an epoch', 'inside one'])
@@ -105,6 +105,25 @@ def test_resume_goes_on_as_if_never_stopped(make, tmp_path, stop_at, mixup):
     ]
     assert torch.equal(ends[0]['state_dict']['head.prompt.ctx'],
                        ends[1]['state_dict']['head.prompt.ctx'])
+
+
+def test_resuming_a_finished_run_evaluates_it_again(make, tmp_path):
+    train(make())
+    path = tmp_path / 'work/result.json'
+    finished = json.loads(path.read_text())
+    path.unlink()  # as if killed in the last evaluation
+    _, rows = train(make(resume=True))
+    assert not rows
+    assert json.loads(path.read_text())['metrics'] == finished['metrics']
+
+
+@pytest.mark.parametrize('changed', [
+    dict(max_epochs=8), dict(shots=2), dict(seed=2)], ids=str)
+def test_resume_with_other_settings_is_refused(make, changed):
+    train(make(max_epochs=2))
+    runner = RUNNERS.build(make(**{'max_epochs': 2, **changed}, resume=True))
+    with pytest.raises(ValueError, match='this run began with'):
+        runner.train()
 
 
 def test_workers_change_nothing(make, tmp_path):
@@ -146,16 +165,23 @@ def test_class_specific(make, tmp_path):
 
 @pytest.mark.parametrize('options', [
     {'optim_wrapper.accumulative_counts': 2},
-    {'custom_hooks.4': dict(type='EMAHook')},
-    {'optim_wrapper.clip_grad': dict(max_norm=1.)},
+    {'optim_wrapper.clip_grad': dict(max_norm=.01)},
+])
+def test_host_optimiser_features(make, tmp_path, options):
+    """They change the run, so they are not merely swallowed."""
+    plain, _ = train(make(work_dir=str(tmp_path / 'plain')))
+    runner, rows = train(make(**options))
+    assert len(rows) == 12
+    difference = runner.model.head.prompt.ctx - plain.model.head.prompt.ctx
+    assert 1e-6 < difference.abs().max() < 1
+
+
+@pytest.mark.parametrize('options', [
     {'max_epochs': 1},
     {'train_cfg.max_epochs': 2},
     {'train_dataloader.batch_size': 32},
 ], ids=str)
-def test_host_features(make, options):
-    if 'custom_hooks.4' in options:
-        hooks = make().custom_hooks + [options['custom_hooks.4']]
-        options = dict(custom_hooks=hooks)
+def test_short_runs(make, options):
     runner, rows = train(make(**options))
     assert len(rows) == len(runner.train_dataloader) * runner.max_epochs
     assert np.isfinite([loss for _, _, loss in rows]).all()
@@ -174,9 +200,13 @@ def test_ema_shares_the_frozen_towers(make, tmp_path):
     assert not torch.equal(copied.head.prompt.ctx,
                            runner.model.head.prompt.ctx)
     assert (tmp_path / 'work/epoch_6.pth').stat().st_size < 200_000
-    resumed, rows = train(
-        make(custom_hooks=hooks, resume=True, max_epochs=8))
-    assert len(rows) == 4
+    (tmp_path / 'work/epoch_6.pth').unlink()
+    (tmp_path / 'work/last_checkpoint').write_text(
+        str(tmp_path / 'work/epoch_5.pth'))
+    again, rows = train(make(custom_hooks=hooks, resume=True))
+    assert len(rows) == 2
+    assert torch.equal(again.model.head.prompt.ctx,
+                       runner.model.head.prompt.ctx)
 
 
 def test_stock_runner(make):
@@ -225,6 +255,12 @@ def test_unsafe_checkpoint_is_refused(make, tmp_path):
     with pytest.raises(ValueError, match='holds pickled objects'):
         runner.test()
     assert not (tmp_path / 'ran').exists()
+    for content in (b'hello world', b'', (b'PK' + bytes(50))):
+        (tmp_path / 'junk.pth').write_bytes(content)
+        with pytest.raises(ValueError, match='damaged or no checkpoint'):
+            check_is_safe(str(tmp_path / 'junk.pth'))
+    with pytest.raises(ValueError, match='copy it to this machine first'):
+        check_is_safe('s3://bucket/epoch_1.pth')
 
 
 @pytest.mark.parametrize('class_specific', [False, True])

@@ -1,4 +1,5 @@
 """tools/train.py and tools/test.py as a person runs them."""
+import argparse
 import json
 import subprocess
 import sys
@@ -8,9 +9,12 @@ import torch
 from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer, get_model
 
+from mmcoop.apis.command_line import add_common_arguments
+
 from ..conftest import ROOT, make_photos
 
 CONFIG = 'configs/coop/coop_vit-b16_16shot_custom.py'
+DEMO = 'configs/coop/coop_demo.py'
 
 
 def tool(name, *args):
@@ -53,6 +57,21 @@ def test_one_option_reaches_every_place(run):
     assert cfg.param_scheduler[1].T_max == cfg.train_cfg.max_epochs == 3
 
 
+@pytest.mark.parametrize('text,value', [
+    ('a photo of a', 'a photo of a'),
+    ('a {}, a type of pet.', 'a {}, a type of pet.'),
+    ("['a {}.', 'the {}.']", ['a {}.', 'the {}.']),
+    ('[a,b]', ['a', 'b']), ('1,2', [1, 2]), ('(1,2)', (1, 2)),
+    ('4', 4), ('0.5', .5), ('True', True), ('None', None), ('x', 'x'),
+    ('/my photos/(1)', '/my photos/(1)'),
+])
+def test_options_keep_their_words(text, value):
+    parser = argparse.ArgumentParser()
+    add_common_arguments(parser)
+    args = parser.parse_args(['--cfg-options', f'key={text}', 'a.b=1'])
+    assert args.cfg_options == {'key': value, 'a.b': 1}
+
+
 def test_testing(run, tmp_path):
     work, options = run
     trained = json.loads((work / 'result.json').read_text())['metrics']
@@ -92,17 +111,18 @@ def test_zero_shot_needs_no_checkpoint(run, tmp_path):
 
 @pytest.mark.parametrize('args,message', [
     (['test.py', CONFIG], 'give the checkpoint'),
+    (['test.py', CONFIG, 'gone.pth'], 'there is no checkpoint gone.pth'),
     (['train.py', CONFIG, '--cfg-options', 'shots=0'], 'shots=0'),
     (['train.py', CONFIG, '--amp'], 'needs a GPU'),
-    (['train.py', CONFIG, '--cfg-options',
+    (['train.py', DEMO, '--cfg-options',
       'model.head.prompt.class_token_position=back'], "'back' is unknown"),
-    (['train.py', CONFIG, '--cfg-options', 'model.clip.pretrained=x.pt'],
-     "neither an existing file nor a tag of ViT-B-16"),
-], ids=['no checkpoint', 'no shots', 'amp', 'position', 'no weights'])
+    (['train.py', DEMO, '--cfg-options', 'model.clip.pretrained=x.pt'],
+     "neither an existing file nor a tag of tiny_clip"),
+], ids=['no checkpoint', 'gone', 'no shots', 'amp', 'position', 'no weights'])
 def test_mistakes_end_at_once(args, message, tmp_path):
     if '--amp' in args and torch.cuda.is_available():
         pytest.skip('there is a GPU')
-    done = tool(*args[:2], '--work-dir', tmp_path, *args[2:])
+    done = tool(args[0], '--work-dir', tmp_path, *args[1:])
     assert done.returncode != 0 and message in done.stderr
 
 
@@ -112,6 +132,7 @@ def test_missing_photos(run, tmp_path):
                 *options[1:], f'data_root={tmp_path / "nowhere"}')
     assert done.returncode != 0
     assert 'nowhere does not exist. Make one sub-folder' in done.stderr
+    assert 'CLIP' not in done.stdout  # before it is loaded
 
 
 def test_inferencer_and_get_model(run):
