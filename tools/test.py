@@ -11,8 +11,7 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from mmcoop.apis.command_line import (add_common_arguments, build_runner,
-                                      load_config)
+from mmcoop.command_line import add_common_arguments, build_runner, load_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,8 +5,7 @@ was run, checkpoints of tens of KB, result.json.
 """
 import argparse
 
-from mmcoop.apis.command_line import (add_common_arguments, build_runner,
-                                      load_config)
+from mmcoop.command_line import add_common_arguments, build_runner, load_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -24,6 +24,8 @@ class FolderDataset(CustomDataset):
         split: ``train`` or ``test``.
         holdout: Part of each class held out for testing where the folder has
             no ``test`` of its own; at least one image of each class.
+        exif_rotation: Turn photos as their EXIF tag says, as those from a
+            telephone need.
         unreadable: For testing: ``stop`` at an image that cannot be read, or
             ``skip`` it. (Training images are looked at when
             :class:`FewShotDataset` has drawn them.)
@@ -39,6 +41,7 @@ class FolderDataset(CustomDataset):
                  data_root: str,
                  split: str = 'train',
                  holdout: float = 0.3,
+                 exif_rotation: bool = True,
                  unreadable: str = 'stop',
                  **kwargs) -> None:
         if split not in ('train', 'test'):
@@ -46,6 +49,7 @@ class FolderDataset(CustomDataset):
         if not 0 < holdout < 1:
             raise ValueError(f'holdout={holdout}: a part between 0 and 1.')
         self.split = split
+        self.exif_rotation = exif_rotation
         self.unreadable = unreadable
         root = os.path.expanduser(data_root)
         self.train_root = os.path.join(root, 'train')
@@ -124,6 +128,10 @@ class FolderDataset(CustomDataset):
         n_test = min(n_test, len(files) - 1)
         return sorted(order[:n_test] if self.split == 'test'
                       else order[n_test:])
+
+    def load_data_list(self) -> List[dict]:
+        return [dict(info, exif_rotation=self.exif_rotation)
+                for info in super().load_data_list()]
 
     def filter_data(self) -> List[dict]:
         data_list = super().filter_data()

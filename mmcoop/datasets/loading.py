@@ -17,25 +17,25 @@ class LoadImage(BaseTransform):
     Pillow, not OpenCV: it decodes as the published code does, and it refuses
     a file that is cut short instead of filling in grey.
 
+    Where the data info says ``exif_rotation=True`` (:class:`FolderDataset`), a
+    photo is turned as its EXIF tag says; the published code never does that.
+
     Args:
-        exif_rotation: Turn photos as their EXIF tag says. The published code
-            does not; photos from a telephone need it.
         backend_args: Storage of the files; see ``mmengine.fileio``.
 
     Raises:
         OSError: The image cannot be read; the message names it.
     """
 
-    def __init__(self, exif_rotation: bool = False,
-                 backend_args: Optional[dict] = None) -> None:
-        self.exif_rotation = exif_rotation
+    def __init__(self, backend_args: Optional[dict] = None) -> None:
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
         if 'img' not in results:  # an inferencer has loaded it already
             try:
                 raw = fileio.get(results['img_path'], self.backend_args)
-                image = read_image(io.BytesIO(raw), self.exif_rotation)
+                image = read_image(
+                    io.BytesIO(raw), results.get('exif_rotation', False))
             except Exception as error:
                 raise OSError(
                     f'cannot read the image {results["img_path"]} '
@@ -47,4 +47,4 @@ class LoadImage(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f'LoadImage(exif_rotation={self.exif_rotation})'
+        return f'LoadImage(backend_args={self.backend_args})'

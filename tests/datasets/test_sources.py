@@ -173,9 +173,9 @@ def test_exif_rotation(tmp_path):
     exif[0x0112] = 6  # turned by 90 degrees
     image.save(tmp_path / 'phone.jpg', exif=exif)
     for turned, shape in ((False, (20, 30)), (True, (30, 20))):
-        load = TRANSFORMS.build(
-            dict(type='mmcoop.LoadImage', exif_rotation=turned))
-        results = load(dict(img_path=str(tmp_path / 'phone.jpg')))
+        load = TRANSFORMS.build(dict(type='mmcoop.LoadImage'))
+        results = load(dict(img_path=str(tmp_path / 'phone.jpg'),
+                            exif_rotation=turned))
         assert results['img'].shape[:2] == shape
 
 

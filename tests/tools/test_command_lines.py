@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer, get_model
 
-from mmcoop.apis.command_line import add_common_arguments
+from mmcoop.command_line import add_common_arguments
 
 from ..conftest import ROOT, make_photos
 

@@ -11,8 +11,8 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
-from ..engine import apply_recipe
-from ..registry import DATASETS
+from .engine import apply_recipe
+from .registry import DATASETS
 
 
 class CfgOptions(DictAction):
