@@ -106,8 +106,7 @@ class FewShotDataset(BaseDataset):
         self._epoch.set(epoch)
 
     def __getitem__(self, idx: int):
-        if not self._fully_initialized or \
-                self._epoch.get() < 0:
+        if not self._fully_initialized or self._epoch.get() < 0:
             return super().__getitem__(idx)
         info = self.get_data_info(idx)
         with seeded(image_seed(self.seed, self._epoch.get(), info)):

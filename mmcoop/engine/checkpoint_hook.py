@@ -47,7 +47,7 @@ class SafeCheckpointHook(Hook):
 def _recipe(runner) -> dict:
     """What a resumed run must share with its beginning."""
     return dict(
-        shots=runner.cfg.get('shots'),
+        shots=getattr(runner.train_dataloader.dataset, 'shots', None),
         seed=runner.seed,
         max_epochs=runner.max_epochs)
 

@@ -60,10 +60,10 @@ class ResultHook(Hook):
             experiment=runner.experiment_name,
             config=_dumped_config(runner),
             seed=runner.seed,
-            shots=cfg.get('shots'),
+            shots=getattr(dataloader.dataset, 'shots', cfg.get('shots')),
             epochs=runner.epoch if runner.iter else None,
             clip=head.text_tower.name,
-            prompt=_prompt_config(cfg) or head.prompt.settings(),
+            prompt={**_prompt_config(cfg), **head.prompt.settings()},
             data_root=cfg.get('data_root'),
             num_images=len(dataloader.dataset),
             num_classes=len(head.class_names),
@@ -87,12 +87,12 @@ def _dumped_config(runner) -> str:
     return osp.join(runner.work_dir, name)
 
 
-def _prompt_config(cfg) -> Optional[dict]:
+def _prompt_config(cfg) -> dict:
     model = cfg.get('model', {})
     while 'module' in model:  # test-time augmentation
         model = model['module']
     prompt = model.get('head', {}).get('prompt')
-    return dict(prompt) if isinstance(prompt, dict) else None
+    return dict(prompt) if isinstance(prompt, dict) else {}
 
 
 def peak_memory_mib() -> dict:

@@ -76,8 +76,8 @@ class FewShotRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def _give_classes_early(self, model: nn.Module) -> None:
-        """DDP fixes shapes when it wraps: those of a row a class need names.
-        """
+        """A class-specific context has one row a class, and DDP fixes shapes
+        when it wraps the model: its classes must be known by then."""
         prompt = getattr(getattr(model, 'head', None), 'prompt', None)
         loader = self._train_dataloader
         if getattr(prompt, 'class_specific', False) and isinstance(
