@@ -141,8 +141,12 @@ def check_is_safe(filename: str) -> None:
         elif os.path.isfile(filename):
             torch.load(filename, map_location='cpu', weights_only=True)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or ['it is empty'])[-1]
-        if 'Unsupported' in str(error):  # torch names the object
+        lines = str(error).strip().splitlines() or ['it is empty']
+        # torch names the object that it will not make
+        named = [line.strip() for line in lines if 'GLOBAL' in line
+                 or 'unrecognized function' in line]
+        reason = (named or lines)[0]
+        if named:
             raise ValueError(
                 f'{filename} holds pickled objects beside tensors, and '
                 "reading those runs their maker's code; mmcoop's own "
