@@ -1,4 +1,5 @@
 """The frozen CLIP: loading, its two towers, its tokenizer, the text engine."""
+from .divide import TextDivider
 from .image_tower import ImageTower
 from .loading import CLIPLoadError, FrozenCLIP, load_clip
 from .prompt_set import EndingLayout, PromptSet
@@ -7,5 +8,5 @@ from .tokenizer import Tokenizer
 
 __all__ = [
     'CLIPLoadError', 'EndingLayout', 'FrozenCLIP', 'ImageTower', 'PromptSet',
-    'TextTower', 'Tokenizer', 'load_clip'
+    'TextDivider', 'TextTower', 'Tokenizer', 'load_clip'
 ]

@@ -3,13 +3,13 @@
 Shapes: P beginnings, K classes, T positions (77), D width, E joint space.
 """
 import zlib
-from typing import List
 
 import torch
 import torch.nn as nn
 from open_clip.transformer import ResidualAttentionBlock, Transformer
 
 from .frozen import FrozenModule
+from .plain import encode_plain
 from .prompt_set import PromptSet
 from .text_engine import encode_packed
 from .tokenizer import Tokenizer
@@ -100,32 +100,3 @@ class TextTower(FrozenModule):
         if isinstance(self.text_projection, nn.Linear):
             return self.text_projection(x)
         return x @ self.text_projection
-
-
-def encode_plain(tower: TextTower, prompts: PromptSet) -> torch.Tensor:
-    """The published computation: all T positions of every class.
-
-    For towers that the engine may not serve, and the tests' reference.
-    Returns (P, K, E).
-    """
-    device = prompts.prefix.device
-    pad_D = tower.embed(torch.tensor(tower.tokenizer.pad, device=device))
-    start, T = prompts.prefix.shape[1], tower.context_length
-    lengths = prompts.layout.lengths
-    features: List[torch.Tensor] = []
-    for prefix_aD in prompts.prefix:
-        rows = []
-        for ending in prompts.endings.split(lengths):
-            fill = pad_D.expand(T - start - len(ending), -1)
-            rows.append(torch.cat([prefix_aD, ending, fill]))
-        x = torch.stack(rows) + tower.positional_embedding  # (K, T, D)
-        x = tower.transformer(x, attn_mask=tower.attn_mask)
-        if tower.pool_type == 'first':
-            pooled = x[:, 0]
-        elif tower.pool_type == 'last':
-            pooled = x[:, -1]
-        else:
-            eot = start + torch.tensor(lengths, device=device) - 1
-            pooled = x[torch.arange(len(lengths), device=device), eot]
-        features.append(tower.project(pooled))
-    return torch.stack(features)

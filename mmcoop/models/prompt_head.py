@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.models.heads import ClsHead
 
-from ..clip import TextTower, load_clip
+from ..clip import TextDivider, TextTower, load_clip
 from ..prompts import BasePrompt
 from ..registry import MODELS
 from . import prompt_state
@@ -22,6 +22,8 @@ class PromptLearnerHead(ClsHead):
         clip: Arguments of :func:`mmcoop.clip.load_clip`; its image tower is
             dropped. For use over a backbone that is not CLIP's own.
         classes: Class names, if they are not to come from the data set.
+        text_memory: GiB that the text tower's activations may take in
+            training; None sets no limit. See :class:`TextDivider`.
         **kwargs: ``loss``, ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
     """
 
@@ -30,7 +32,9 @@ class PromptLearnerHead(ClsHead):
                  text_tower: Optional[TextTower] = None,
                  clip: Optional[dict] = None,
                  classes: Optional[Sequence[str]] = None,
+                 text_memory: Optional[float] = None,
                  **kwargs) -> None:
+        self.divider = TextDivider(text_memory)
         super().__init__(**kwargs)
         if text_tower is None:
             if clip is None:
@@ -97,9 +101,12 @@ class PromptLearnerHead(ClsHead):
             (p.data_ptr(), p._version) for p in self.prompt.parameters())
 
     def _encode(self) -> torch.Tensor:
+        # in training every rank is here; in evaluation one may be alone
+        shared = self.training and torch.is_grad_enabled()
         sets = [
-            F.normalize(self.text_tower(prompts).float(), dim=-1)
-            for prompts in self.prompt(self.text_tower)
+            F.normalize(
+                self.divider.encode(self.text_tower, prompts, shared).float(),
+                dim=-1) for prompts in self.prompt(self.text_tower)
         ]
         features = torch.cat(sets)  # (beginnings of all sets, K, E)
         if len(features) == 1:

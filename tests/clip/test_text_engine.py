@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
 from mmcoop.clip import PromptSet, load_clip
+from mmcoop.clip.plain import encode_plain
 from mmcoop.clip.prompt_set import EndingLayout
 from mmcoop.clip.text_engine import encode_packed
-from mmcoop.clip.text_tower import encode_plain
 
 from ..conftest import small_clip_config
 

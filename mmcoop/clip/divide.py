@@ -1,0 +1,128 @@
+"""Classes divided: into chunks that fit into memory, and over GPUs."""
+from typing import Callable, Dict, Optional, Tuple
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import get_rank, get_world_size
+from torch.utils.checkpoint import checkpoint
+
+from .prompt_set import PromptSet
+from .text_tower import TextTower
+
+GIB = 2**30
+
+
+def saved_bytes(function: Callable[[], torch.Tensor],
+                frozen: torch.nn.Module) -> int:
+    """Bytes that autograd keeps for the backward pass of ``function``.
+
+    Every storage counts once; the weights of ``frozen`` are there anyway.
+    """
+    known = {p.untyped_storage().data_ptr() for p in frozen.parameters()}
+    storages: Dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        result = function()
+    del result  # storages were alive until here: no address counts twice
+    return sum(n for key, n in storages.items() if key not in known)
+
+
+class TextDivider:
+    """Encode prompt sets within a memory budget, over all ranks.
+
+    Args:
+        memory: GiB that activations saved for backward may take. Where all
+            classes need more, they go in chunks which are computed again in
+            the backward pass: about 1.5 times the text work, and memory that
+            does not grow with the number of classes. None never does.
+    """
+
+    def __init__(self, memory: Optional[float] = None) -> None:
+        if memory is not None and not memory > 0:
+            raise ValueError(
+                f'text_memory={memory}: a number of GiB above 0 is needed; '
+                'None sets no limit.')
+        self.memory = memory
+        self._bytes_a_token: Dict[tuple, float] = {}
+
+    def encode(self, tower: TextTower, prompts: PromptSet,
+               shared: bool = False) -> torch.Tensor:
+        """Class features (P, K, E).
+
+        Args:
+            tower: The text tower.
+            prompts: The same on every rank, if ``shared``.
+            shared: Each rank encodes its share of the classes, and all get
+                the features of all, with gradients.
+        """
+        ranks = get_world_size() if shared else 1
+        shares = prompts.layout.cut(ranks)
+        if ranks == 1 or len(shares) < ranks:  # fewer classes than GPUs
+            return self._encode_here(tower, prompts)
+        own = self._encode_here(tower, prompts.part(shares[get_rank()]))
+        counts = tuple(len(share.layout.lengths) for share in shares)
+        return _GatherClasses.apply(own, counts)
+
+    def _encode_here(self, tower: TextTower,
+                     prompts: PromptSet) -> torch.Tensor:
+        n = self._number_of_chunks(tower, prompts)
+        if n == 1:
+            return tower(prompts)
+        chunks = [
+            checkpoint(
+                tower,
+                prompts.part(classes),
+                use_reentrant=False,
+                preserve_rng_state=False)
+            for classes in prompts.layout.cut(n)
+        ]
+        return torch.cat(chunks, dim=1)
+
+    def _number_of_chunks(self, tower: TextTower, prompts: PromptSet) -> int:
+        if self.memory is None:
+            return 1
+        lengths = prompts.layout.lengths
+        half = torch.is_autocast_enabled(prompts.prefix.device.type)
+        key = (prompts.prefix.shape, half, max(lengths))
+        if key not in self._bytes_a_token:
+            # on a few classes, whatever tower and precision these are
+            few = prompts.layout.cut(max(1, len(lengths) // 128))[0]
+            with torch.enable_grad():
+                part = prompts.part(few)
+                part = PromptSet(part.prefix.detach().requires_grad_(),
+                                 part.endings.detach(), part.layout)
+                n = saved_bytes(lambda: tower(part), tower)
+            self._bytes_a_token[key] = n / sum(few.layout.lengths)
+        needed = self._bytes_a_token[key] * sum(lengths)
+        return min(len(lengths), -(-int(needed) // int(self.memory * GIB)))
+
+
+class _GatherClasses(torch.autograd.Function):
+    """(P, own classes, E) of every rank -> (P, K, E) on every rank.
+
+    Backward sums what all ranks want of a feature, so that DDP's mean over
+    ranks is the gradient of the mean loss.
+    """
+
+    @staticmethod
+    def forward(ctx, own: torch.Tensor,
+                counts: Tuple[int, ...]) -> torch.Tensor:
+        ctx.counts = counts
+        P, n, E = own.shape
+        padded = own.new_zeros(max(counts), P, E)
+        padded[:n] = own.transpose(0, 1)
+        gathered = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(gathered, padded)
+        rows = [part[:count] for part, count in zip(gathered, counts)]
+        return torch.cat(rows).transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx, grad: torch.Tensor) -> Tuple[torch.Tensor, None]:
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        return grad.split(ctx.counts, dim=1)[get_rank()], None
