@@ -6,7 +6,7 @@ from typing import Any, Optional
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_distributed
 from mmengine.runner import Runner
 
 from ..registry import DATASETS, RUNNERS
@@ -21,8 +21,8 @@ class FewShotRunner(Runner):
       they are needed (:mod:`recipe`), and the CLIP's image size to the data
       pipelines;
     - under DDP, gives a class-specific prompt its classes before the model is
-      wrapped;
-    - takes no more workers than CPUs, and keeps the only batch of a draw that
+      wrapped, and works without GPUs too (torchrun, over gloo);
+    - takes no more workers than a rank has CPUs, and keeps the only batch of a draw that
       is smaller than a batch;
     - reads checkpoints with torch's safe default, on every mmengine.
     """
@@ -33,6 +33,21 @@ class FewShotRunner(Runner):
         if not isinstance(cfg, Config):
             cfg = Config(cfg)
         return super().from_cfg(apply_recipe(cfg))
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """As mmengine's, which would ask for CUDA when ranks are on CPUs."""
+        if self.launcher == 'pytorch' and not torch.cuda.is_available() \
+                and not is_distributed():
+            torch.distributed.init_process_group('gloo')
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: Optional[dict],
+                   model: nn.Module) -> nn.Module:
+        if self.distributed and not torch.cuda.is_available():
+            model_wrapper_cfg = dict(
+                dict(broadcast_buffers=False), **(model_wrapper_cfg or {}))
+            model_wrapper_cfg['device_ids'] = None
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def build_model(self, model: Any) -> nn.Module:
         model = super().build_model(model)
@@ -53,15 +68,17 @@ class FewShotRunner(Runner):
                          diff_rank_seed: bool = False) -> Any:
         """As mmengine's, but fitting the machine and the draw.
 
-        No more workers than CPUs; ``drop_last`` never drops the only batch.
+        No more workers than this rank's part of the machine's CPUs;
+        ``drop_last`` never drops the only batch.
         """
         if not isinstance(dataloader, dict):
             return dataloader
         dataloader = dict(dataloader)
         cpus = len(os.sched_getaffinity(0)) if hasattr(
             os, 'sched_getaffinity') else os.cpu_count()
+        ranks_here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
         dataloader['num_workers'] = min(
-            dataloader.get('num_workers', 0), cpus)
+            dataloader.get('num_workers', 0), max(1, cpus // ranks_here))
         if not dataloader['num_workers']:
             dataloader['persistent_workers'] = False
         if dataloader.get('drop_last'):

@@ -1,8 +1,6 @@
 """Training, resuming and the host's features, through the Runner."""
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -262,34 +260,3 @@ def test_unsafe_checkpoint_is_refused(make, tmp_path):
             check_is_safe(str(tmp_path / 'junk.pth'))
     with pytest.raises(ValueError, match='copy it to this machine first'):
         check_is_safe('s3://bucket/epoch_1.pth')
-
-
-@pytest.mark.parametrize('class_specific', [False, True])
-def test_two_processes(make, tmp_path, class_specific):
-    """DDP over gloo: the same draws and prompts on both ranks."""
-    cfg = make(**{'model.head.prompt.class_specific': class_specific,
-                  'train_dataloader.batch_size': 2})
-    cfg.merge_from_dict(
-        dict(
-            launcher='pytorch',
-            env_cfg=dict(dist_cfg=dict(backend='gloo')),
-            model_wrapper_cfg=dict(
-                type='MMDistributedDataParallel',
-                device_ids=None,
-                broadcast_buffers=False)))
-    cfg.dump(tmp_path / 'ddp.py')
-    env = dict(os.environ, CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1',
-               PYTHONPATH=str(ROOT), MMCOOP_OUT=str(tmp_path))
-    subprocess.run([
-        sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
-        '--master-port=0', '--rdzv-backend=c10d',
-        '--rdzv-endpoint=localhost:0',
-        str(ROOT / 'tests/engine/ddp_worker.py'),
-        str(tmp_path / 'ddp.py')
-    ], check=True, env=env, timeout=300, stdout=subprocess.DEVNULL)
-    ranks = [torch.load(tmp_path / f'rank{r}.pt') for r in (0, 1)]
-    assert torch.equal(ranks[0]['ctx'], ranks[1]['ctx'])
-    assert ranks[0]['drawn'] == ranks[1]['drawn']
-    assert ranks[0]['seen'] | ranks[1]['seen'] == set(ranks[0]['drawn'])
-    assert json.loads((tmp_path / 'work/result.json').read_text())[
-        'world_size'] == 2

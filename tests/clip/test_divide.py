@@ -1,0 +1,90 @@
+"""Chunks of classes: the same function within a memory budget."""
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+
+from mmcoop.clip import EndingLayout, TextDivider, load_clip
+from mmcoop.clip.divide import GIB, saved_bytes
+
+NAMES = [f'{word} number {i}' if i % 3 else word for i in range(100)
+         for word in ('kite', 'steam engine', 'sea', "jack-o'-lantern")]
+
+
+@pytest.fixture
+def tower(small_clip):
+    return load_clip(**small_clip).text_tower.double()
+
+
+@pytest.mark.parametrize('class_specific', [False, True])
+def test_chunks(tower, class_specific):
+    torch.manual_seed(0)
+    prompt = MODELS.build(
+        dict(type='mmcoop.ContextPrompt', n_ctx=4,
+             class_specific=class_specific))
+    prompt.setup(tower)
+    prompt.set_classes(NAMES, tower)
+    prompt.double()
+    results, saved = [], []
+    for memory in (None, 2e-3):
+        divider = TextDivider(memory)
+
+        def features():
+            return divider.encode(tower, prompt(tower)[0])
+
+        weights = torch.linspace(-1, 1, 400)[:, None]
+        out = features()
+        grad, = torch.autograd.grad((out * weights).sum(), prompt.ctx)
+        results.append((out.detach(), grad))
+        saved.append(saved_bytes(features, tower))
+        with torch.no_grad():
+            torch.testing.assert_close(features(), out.detach())
+    for ours, theirs in zip(*results):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+    n = divider._number_of_chunks(tower, prompt(tower)[0])
+    assert n >= 4
+    # what stays between forward and backward is the chunks' inputs
+    assert saved[1] < saved[0] / n
+    # and one chunk is within the budget, but for its rounding
+    first = prompt(tower)[0]
+    chunk = first.part(first.layout.cut(n)[0])
+    assert saved_bytes(lambda: tower(chunk), tower) < 1.3 * 2e-3 * GIB
+
+
+def test_saved_bytes(tower):
+    """A product with a frozen weight keeps nothing, an exp its result."""
+    linear = torch.nn.Linear(8, 8)
+    x = torch.zeros(4, 8, requires_grad=True)
+    assert saved_bytes(lambda: linear.requires_grad_(False)(x), linear) == 0
+    assert saved_bytes(lambda: x.exp(), linear) == 4 * 8 * 4
+
+
+@pytest.mark.parametrize('lengths', [[3, 5, 4, 3, 9], [1] * 7, [40, 1, 1]])
+@pytest.mark.parametrize('n', [1, 2, 3, 9])
+def test_cut(lengths, n):
+    """Every class once, in order, in at most n parts."""
+    parts = EndingLayout(lengths).cut(n)
+    assert len(parts) <= n
+    assert [k for p in parts for k in p.layout.lengths] == lengths
+    for part in parts:
+        assert part.rows.stop - part.rows.start == sum(part.layout.lengths)
+
+
+def test_pages():
+    """Each ending in one piece; rows see their own ending up to themselves."""
+    lengths = [3, 30, 1, 17, 32, 14, 2, 31]
+    pages = EndingLayout(lengths).pages(torch.device('cpu'))
+    used = pages.visible.flatten(0, 1).sum(-1)
+    assert pages.row.numel() <= 5 * 32
+    start = 0
+    for k, length in enumerate(lengths):
+        rows = torch.arange(pages.eot[k] - length + 1, pages.eot[k] + 1)
+        assert len((rows // pages.size).unique()) == 1
+        assert pages.row[rows].tolist() == list(range(start, start + length))
+        assert pages.offset[rows].tolist() == list(range(length))
+        assert used[rows].tolist() == list(range(1, length + 1))
+        start += length
+
+
+def test_unknown_budget():
+    with pytest.raises(ValueError, match='text_memory=0'):
+        TextDivider(0)
