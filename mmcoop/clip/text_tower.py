@@ -3,6 +3,7 @@
 Shapes: P beginnings, K classes, T positions (77), D width, E joint space.
 """
 import zlib
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -51,6 +52,7 @@ class TextTower(FrozenModule):
         self.pool_type = getattr(clip, 'text_pool_type', None) \
             or getattr(text, 'pool_type', 'argmax')
         self.packable = self._is_packable()
+        self._fingerprint: Optional[str] = None
         self.freeze()
 
     def _is_packable(self) -> bool:
@@ -80,6 +82,8 @@ class TextTower(FrozenModule):
 
         A context is meaningless for any other tower, even of the same width.
         """
+        if self._fingerprint is not None:
+            return self._fingerprint
         some = [
             p.detach().flatten()[::max(1, p.numel() // 64)].half().cpu()
             for _, p in sorted(self.named_parameters())
@@ -87,10 +91,15 @@ class TextTower(FrozenModule):
         raw = torch.cat(some).numpy().tobytes()
         return f'{self.width}-{zlib.crc32(raw):08x}'
 
+    def lower_precision(self, dtype: torch.dtype) -> None:
+        self._fingerprint = self.fingerprint()  # one tower in any precision
+        super().lower_precision(dtype)
+
     def forward(self, prompts: PromptSet) -> torch.Tensor:
         """Class features, before L2 normalisation: (P, K, E)."""
         encode = encode_packed if self.packable else encode_plain
-        return encode(self, prompts)
+        with self.computing(prompts.prefix.device):
+            return encode(self, prompts)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """Last steps of the tower, at the pooled position: (D) -> (E)."""

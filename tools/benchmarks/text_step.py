@@ -1,0 +1,135 @@
+"""Text forward + backward: the text engine against the plain 77-token path.
+
+    python tools/benchmarks/text_step.py                # about 25 minutes, CPU
+    python tools/benchmarks/text_step.py --classes 100  # about 5
+    python tools/benchmarks/text_step.py --amp          # on a GPU
+
+The plain path at 500 classes saves 12.6 GiB for its backward pass, at 1000
+25 GiB. "share of rate": linear layers' floating-point operations on the tokens
+that remain, per second, over this machine's matrix-product rate measured just
+before and after; attention, norms and the rest count as lost time.
+"""
+from typing import Callable, Dict, Tuple
+
+import torch
+from common import (arguments, class_names, context, peak_gpu_memory,
+                    product_rate, random_clip, report, seconds)
+
+from mmcoop.clip import PromptSet, TextTower
+from mmcoop.clip.divide import saved_bytes
+from mmcoop.clip.plain import encode_plain
+from mmcoop.clip.text_engine import encode_packed
+
+P = 8  # prompt sets at once
+
+
+def linear_flop(tower: TextTower, prompts: PromptSet) -> float:
+    """FLOP of the linear layers on tokens that matter, both directions."""
+    D, layers = tower.width, len(tower.transformer.resblocks)
+    K, a = len(prompts.layout.lengths), prompts.prefix.shape[1]
+    sets = len(prompts.prefix)
+    tokens = sets * (a + sum(prompts.layout.lengths))
+    full, last = 24 * D * D, 6 * D * D * tokens + 18 * D * D * sets * K
+    return 2 * (full * tokens * (layers - 1) + last)
+
+
+def cases(tower: TextTower, args) -> Dict[str, Tuple]:
+    """name -> (classes, function that makes the prompt set, its leaf)."""
+    K = args.classes
+
+    def of(prompt) -> Callable[[], PromptSet]:
+        return lambda: prompt(tower)[0]
+
+    end16 = context(tower, K, n_ctx=16)
+    end4 = context(tower, K, n_ctx=4)
+    csc = context(tower, min(K, 100), n_ctx=16, class_specific=True)
+    many = context(tower, min(K, 100), n_ctx=16)
+    base = many(tower)[0]
+    beginnings = (base.prefix + .01 * torch.randn(
+        P, 1, 1, device=base.prefix.device)).detach().requires_grad_()
+    return {
+        'unified, end, M=16': (K, of(end16), end16.ctx),
+        'unified, end, M=4': (K, of(end4), end4.ctx),
+        'class-specific, M=16': (min(K, 100), of(csc), csc.ctx),
+        f'{P} prompt sets, M=16': (min(K, 100), lambda: PromptSet(
+            beginnings, base.endings, base.layout), beginnings),
+    }
+
+
+def step(encode, tower: TextTower, make: Callable, leaf: torch.Tensor,
+         one_by_one: bool = False) -> None:
+    """Forward and backward; the plain path may take set after set."""
+    leaf.grad = None
+    prompts = make()
+    sets = [prompts]
+    if one_by_one:
+        sets = [PromptSet(p[None], prompts.endings, prompts.layout)
+                for p in prompts.prefix]
+    for part in sets:
+        encode(tower, part).float().sum().backward()
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument('--classes', type=int, default=500)
+    parser.add_argument('--only', default='', help='cases with these words')
+    parser.add_argument('--amp', action='store_true',
+                        help='GPU: ours under autocast (fp16), plain in fp16 '
+                        'as published')
+    args = parser.parse_args()
+    class_names(args.classes)
+    tower = random_clip(args.model, args.device).text_tower
+    plain_tower = tower
+    if args.amp:
+        plain_tower = random_clip(args.model, args.device).text_tower.half()
+    gpu = args.device.startswith('cuda')
+    dtype = torch.float16 if args.amp else torch.float32
+    rows = []
+    plain_cases = cases(plain_tower, args)
+    for name, (K, make, leaf) in cases(tower, args).items():
+        if args.only not in name:
+            continue
+        _, make_plain, plain_leaf = plain_cases[name]
+
+        def ours() -> None:
+            with torch.autocast(args.device.split(':')[0], enabled=args.amp,
+                                dtype=torch.float16):
+                step(encode_packed, tower, make, leaf)
+
+        def plain() -> None:
+            step(encode_plain, plain_tower, make_plain, plain_leaf,
+                 one_by_one=True)
+
+        rate = product_rate(args.device, dtype)
+        t_ours = seconds(ours, args.device, args.repeats)
+        rate = max(rate, product_rate(args.device, dtype))
+        t_plain = seconds(plain, args.device, args.repeats)
+        row = {'case': name, 'classes': K, 'plain (s)': t_plain,
+               'ours (s)': t_ours, 'times faster': t_plain / t_ours,
+               'share of rate': linear_flop(tower, make()) / t_ours / rate}
+        if gpu:
+            m_ours, m_plain = peak_gpu_memory(ours), peak_gpu_memory(plain)
+        else:
+            m_ours, m_plain = (
+                saved_bytes(lambda: encode(t, m()), t) / 2**20
+                for encode, t, m in ((encode_packed, tower, make),
+                                     (encode_plain, plain_tower,
+                                      make_plain if 'sets' not in name else
+                                      lambda: _first(make_plain()))))
+            if 'sets' in name:
+                m_plain *= P  # saved for all sets at once, as ours is
+        row.update({'plain (MiB)': m_plain, 'ours (MiB)': m_ours,
+                    'times smaller': m_plain / m_ours,
+                    'rate (GFLOP/s)': rate / 1e9})
+        rows.append(row)
+        report(rows[-1:], args)
+    print()
+    report(rows, args)
+
+
+def _first(prompts: PromptSet) -> PromptSet:
+    return PromptSet(prompts.prefix[:1], prompts.endings, prompts.layout)
+
+
+if __name__ == '__main__':
+    main()
