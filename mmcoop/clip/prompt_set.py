@@ -7,7 +7,8 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from typing import Dict, List, Sequence, Tuple
+from os.path import commonprefix
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 
@@ -22,10 +23,16 @@ class EndingLayout:
 
     Args:
         lengths: Tokens in the ending of each class, its EOT included.
+        ids: What stands in each ending, token by token: where ids are equal,
+            embeddings are. Endings that begin alike then share work. None:
+            nothing is known to be equal.
     """
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self,
+                 lengths: Sequence[int],
+                 ids: Optional[Sequence[Sequence[int]]] = None) -> None:
         self.lengths: Tuple[int, ...] = tuple(lengths)
+        self.ids = ids
         self._on_device: Dict[torch.device, Pages] = {}
         self._cuts: Dict[int, List[ClassRange]] = {}
 
@@ -34,7 +41,8 @@ class EndingLayout:
         longest = max(self.lengths)
         sizes = [max(size, longest) for size in PAGE_SIZES]
         # fewest rows; of two as good, the smaller: attention costs rows x B
-        return min((_lay_out(self.lengths, size) for size in sizes),
+        return min((_lay_out(self.lengths, self.ids, size)
+                    for size in sizes),
                    key=lambda pages: pages.row.numel() * (2000 + pages.size))
 
     def pages(self, device: torch.device) -> 'Pages':
@@ -54,7 +62,8 @@ class EndingLayout:
             self._cuts[n] = [
                 ClassRange(
                     slice(rows[first], rows[last]),
-                    EndingLayout(self.lengths[first:last]))
+                    EndingLayout(self.lengths[first:last],
+                                 self.ids and self.ids[first:last]))
                 for first, last in zip(bounds, bounds[1:]) if first < last
             ]
         return self._cuts[n]
@@ -74,8 +83,8 @@ class Pages:
     Attributes:
         row: (n * B,) the packed row that lies there; 0 where none does.
         offset: (n * B,) its place in its ending.
-        visible: (n, B, B) whether a row sees another of its page: its own
-            ending up to itself. An empty row sees itself alone.
+        visible: (n, B, B) whether a row sees another of its page: itself and
+            what stands before it in its ending. An empty row sees itself.
         eot: (K,) where the EOT of each class lies.
     """
     row: torch.Tensor
@@ -91,34 +100,43 @@ class Pages:
         return Pages(**{k: v.to(device) for k, v in vars(self).items()})
 
 
-def _lay_out(lengths: Sequence[int], size: int) -> Pages:
-    """Lay endings on pages, the longest first, each where it fits tightest."""
-    pages_with_room: Dict[int, List[int]] = {}
-    n = 0
-    places = torch.empty(len(lengths), dtype=torch.long)  # (K,) first rows
-    for k in sorted(range(len(lengths)), key=lambda k: -lengths[k]):
-        room = next((r for r in range(lengths[k], size + 1)
-                     if pages_with_room.get(r)), None)
-        if room is None:
-            page, room, n = n, size, n + 1
-        else:
-            page = pages_with_room[room].pop()
-        places[k] = page * size + size - room
-        pages_with_room.setdefault(room - lengths[k], []).append(page)
-    length = torch.tensor(lengths)
-    start = length.cumsum(0) - length
-    offset = torch.arange(int(length.sum())) \
-        - start.repeat_interleave(length)
-    place = places.repeat_interleave(length) + offset  # (N,)
-    row = torch.zeros(n * size, dtype=torch.long)
-    row[place] = torch.arange(len(place))
-    offsets = torch.zeros_like(row)
-    offsets[place] = offset
-    owner = -1 - torch.arange(n * size)  # nobody else's
-    owner[place] = torch.arange(len(lengths)).repeat_interleave(length)
-    owner = owner.view(n, size)
-    same = owner[:, :, None] == owner[:, None, :]
-    return Pages(row, offsets, same.tril(), places + length - 1)
+def _lay_out(lengths: Sequence[int], ids: Optional[Sequence[Sequence[int]]],
+             size: int) -> Pages:
+    """Lay endings on pages one after the other, in the order of their ids.
+
+    Neighbours on a page that begin alike share the rows of that beginning.
+    """
+    K = len(lengths)
+    start = [0, *accumulate(lengths)]
+    row, offset, eot = [], [], [0] * K
+    seen_by, seen = [], []  # pairs of rows
+    path: List[int] = []  # rows of the ending before
+    before = None
+    for k in sorted(range(K), key=ids.__getitem__) if ids else range(K):
+        alike = 0
+        if ids and before is not None:
+            alike = len(commonprefix([ids[before], ids[k]]))
+        if len(row) % size + lengths[k] - alike > size or \
+                len(row) % size == 0:
+            row += [0] * (-len(row) % size)  # a new page
+            offset += [0] * (-len(offset) % size)
+            alike = 0
+        path = path[:alike]
+        for i in range(alike, lengths[k]):
+            path.append(len(row))
+            row.append(start[k] + i)
+            offset.append(i)
+            seen_by += [path[-1]] * len(path)
+            seen += path
+        eot[k], before = path[-1], k
+    n = -(-len(row) // size)
+    row += [0] * (-len(row) % size)
+    offset += [0] * (-len(offset) % size)
+    seen_by, seen = torch.tensor(seen_by), torch.tensor(seen)
+    visible = torch.eye(size, dtype=torch.bool).repeat(n, 1, 1)
+    visible[seen_by // size, seen_by % size, seen % size] = True
+    return Pages(
+        torch.tensor(row), torch.tensor(offset), visible, torch.tensor(eot))
 
 
 @dataclass

@@ -4,7 +4,8 @@ Exact for a causal tower that pools at EOT (``TextTower.packable``), because
 1. tokens after EOT never matter: they are not there;
 2. what stands before the class name is the same for every class: its hidden
    states are computed once, its keys and values attended to by all classes;
-3. endings are packed on pages, hardly a row of which stays empty;
+3. endings are packed on pages, hardly a row of which stays empty, and names
+   that begin alike share that beginning;
 4. in the last block only the EOT positions need an MLP.
 
 Legend: P beginnings, a tokens of a beginning, n pages of B rows, K classes,

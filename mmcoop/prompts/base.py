@@ -96,7 +96,7 @@ class PromptSlots:
         self.device = device
         self.prefix = WordSlots(prefix, device)
         self.endings = WordSlots([s for row in endings for s in row], device)
-        self.layout = EndingLayout([len(row) for row in endings])
+        self.layout = EndingLayout([len(row) for row in endings], endings)
 
     def fill(self, tower: TextTower,
              context: Optional[torch.Tensor] = None) -> PromptSet:

@@ -69,20 +69,31 @@ def test_cut(lengths, n):
         assert part.rows.stop - part.rows.start == sum(part.layout.lengths)
 
 
-def test_pages():
-    """Each ending in one piece; rows see their own ending up to themselves."""
-    lengths = [3, 30, 1, 17, 32, 14, 2, 31]
-    pages = EndingLayout(lengths).pages(torch.device('cpu'))
-    used = pages.visible.flatten(0, 1).sum(-1)
-    assert pages.row.numel() <= 5 * 32
+@pytest.mark.parametrize('ids', [None, [
+    [1, 2, 3], [7] * 30, [1], [1, 2] + [5] * 15, [7] * 32, [1, 2] + [5] * 12,
+    [1, 2], [9] * 31, [1, 2, 3]
+]])
+def test_pages(ids):
+    """A row sees what stands before it in its own ending, in order."""
+    lengths = [3, 30, 1, 17, 32, 14, 2, 31, 3]
+    layout = EndingLayout(lengths, ids)
+    pages = layout.pages(torch.device('cpu'))
+    words = [w for row in ids for w in row] if ids else range(sum(lengths))
     start = 0
     for k, length in enumerate(lengths):
-        rows = torch.arange(pages.eot[k] - length + 1, pages.eot[k] + 1)
-        assert len((rows // pages.size).unique()) == 1
-        assert pages.row[rows].tolist() == list(range(start, start + length))
+        page, place = divmod(int(pages.eot[k]), pages.size)
+        seen = pages.visible[page, place].nonzero().flatten()
+        rows = page * pages.size + seen
         assert pages.offset[rows].tolist() == list(range(length))
-        assert used[rows].tolist() == list(range(1, length + 1))
+        own = range(start, start + length)
+        assert [words[i] for i in pages.row[rows]] == [words[i] for i in own]
+        for i, row in enumerate(seen):  # and each of these sees its own past
+            assert pages.visible[page, row].nonzero().flatten().tolist() == \
+                seen[:i + 1].tolist()
         start += length
+    if ids:  # equal beginnings were shared
+        plain = EndingLayout(lengths).pages(torch.device('cpu'))
+        assert pages.row.numel() < plain.row.numel()
 
 
 def test_unknown_budget():
