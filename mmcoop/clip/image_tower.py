@@ -7,6 +7,10 @@ from open_clip.transformer import QuickGELU
 
 from .frozen import FrozenModule
 
+# images a thread at a time: memory of larger tensors is mapped anew in every
+# layer, which made a MobileNet 1.3 (batch of 32) to 2 times (100) slower
+CPU_IMAGES = 8
+
 
 class ImageTower(FrozenModule):
     """Images to features, frozen.
@@ -49,8 +53,11 @@ class ImageTower(FrozenModule):
                 f'images of {images.shape[-2]} x {images.shape[-1]} pixels, '
                 f'but this CLIP takes {self.image_size} x {self.image_size}: '
                 'set the sizes (scale, crop_size) in the data pipeline.')
+        parts = [images]
+        if images.device.type == 'cpu':
+            parts = images.split(CPU_IMAGES * torch.get_num_threads())
         with self.computing(images.device):
-            features = self.visual(images)
+            features = torch.cat([self.visual(part) for part in parts])
         return (features if self.dtype is None else features.float(), )
 
 
