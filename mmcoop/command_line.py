@@ -3,7 +3,6 @@ import argparse
 import ast
 import os
 import os.path as osp
-from copy import deepcopy
 from typing import Any, Sequence
 
 import torch
@@ -89,7 +88,7 @@ def load_config(args: argparse.Namespace, work_dir: str) -> Config:
         defaults = ConfigDict(
             pin_memory=torch.cuda.is_available(),
             collate_fn=dict(type='default_collate'))
-        cfg[name] = ConfigDict({**deepcopy(defaults), **cfg[name]})
+        cfg[name] = ConfigDict({**defaults, **cfg[name]})
         if args.no_pin_memory:
             cfg[name].pin_memory = False
     return cfg

@@ -26,6 +26,15 @@ def default_scope():
         yield
 
 
+@pytest.fixture(autouse=True, scope='session')
+def feature_cache(tmp_path_factory):
+    """A feature cache for these tests alone, tools in them included."""
+    folder = tmp_path_factory.mktemp('feature_cache')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MMCOOP_CACHE', str(folder))
+        yield folder
+
+
 @pytest.fixture(scope='session')
 def golden():
     """The golden arrays, with / in their keys, and the class names."""

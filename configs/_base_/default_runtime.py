@@ -1,16 +1,21 @@
 # How to run: hooks, logs, seeds. Every config inherits this.
 default_scope = 'mmpretrain'
-# carries shots, seed, max_epochs, data_root to where they are needed
+# carries shots, seed, max_epochs, data_root, cached_views to their places
 runner_type = 'mmcoop.FewShotRunner'
 
 seed = 1  # of the few-shot draw, the views and everything else random
 data_root = 'data'  # the published folder layout lies in it
+# 16, say: train on the features of 16 views an image, encoded once. Much
+# faster; exact only with as many views as epochs
+cached_views = None
 
 custom_hooks = [
     dict(type='mmcoop.ClassNamesHook'),  # names: from data set to head
     dict(type='mmcoop.EpochHook'),  # views: functions of (seed, epoch, image)
     dict(type='mmcoop.SafeCheckpointHook'),
     dict(type='mmcoop.ResultHook'),  # result.json
+    # val and test images are encoded once, for all runs
+    dict(type='mmcoop.FeatureCacheHook'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

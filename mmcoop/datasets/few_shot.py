@@ -106,11 +106,19 @@ class FewShotDataset(BaseDataset):
         self._epoch.set(epoch)
 
     def __getitem__(self, idx: int):
-        if not self._fully_initialized or self._epoch.get() < 0:
+        epoch = self._epoch.get()
+        if not self._fully_initialized or epoch < 0:
             return super().__getitem__(idx)
-        info = self.get_data_info(idx)
-        with seeded(image_seed(self.seed, self._epoch.get(), info)):
+        return self.view(idx, epoch)
+
+    def view(self, idx: int, epoch: int):
+        """The item as it is in an epoch, whichever epoch it is now."""
+        with seeded(self.view_seed(idx, epoch)):
             return super().__getitem__(idx)
+
+    def view_seed(self, idx: int, epoch: int) -> int:
+        """All that is random in :meth:`view`."""
+        return image_seed(self.seed, epoch, self.get_data_info(idx))
 
     def extra_repr(self) -> List[str]:
         return [f'Shots: \t{self.shots}', f'Seed: \t{self.seed}',

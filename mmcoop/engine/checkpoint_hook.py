@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
 from ..registry import HOOKS
+from .feature_hook import cached_views
 
 KEPT = 100  # log values kept for smoothing after a resume
 
@@ -17,8 +18,8 @@ class SafeCheckpointHook(Hook):
     mmengine pickles ``HistoryBuffer`` objects and numpy scalars into every
     training checkpoint; torch >= 2.6 refuses them, so that mmengine 0.10.7
     cannot resume, and 0.11 switches the safety off instead. A run that is
-    resumed with other shots, seed or epochs is refused: mmengine would go on
-    with the old schedule in silence.
+    resumed with other shots, seed, epochs or cached views is refused:
+    mmengine would go on with the old schedule in silence.
     """
     priority = 'VERY_LOW'
 
@@ -31,6 +32,8 @@ class SafeCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         before = checkpoint.get('meta', {}).get('recipe')
+        if before is not None:  # a version without cached views wrote none
+            before = {'cached_views': None, **before}
         if runner._resume and before not in (None, _recipe(runner)):
             raise ValueError(
                 f'this run began with {before} and cannot go on with '
@@ -46,10 +49,14 @@ class SafeCheckpointHook(Hook):
 
 def _recipe(runner) -> dict:
     """What a resumed run must share with its beginning."""
+    views = cached_views(runner)
     return dict(
         shots=getattr(runner.train_dataloader.dataset, 'shots', None),
         seed=runner.seed,
-        max_epochs=runner.max_epochs)
+        max_epochs=runner.max_epochs,
+        # as many views as epochs: the same as none cached
+        cached_views=None if views is None or views >= runner.max_epochs
+        else views)
 
 
 def _plain(value: Any) -> Any:

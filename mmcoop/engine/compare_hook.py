@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from ..prompts import TemplatePrompt
 from ..registry import HOOKS
+from .feature_hook import FeatureCacheHook
 from .runner import unwrap
 
 
@@ -80,6 +81,7 @@ class CompareZeroShotHook(Hook):
     @torch.no_grad()
     def _predict_samples(self, runner) -> Tuple[List[dict], List[int]]:
         dataset = runner.val_dataloader.dataset
+        dataset = getattr(dataset, 'images', dataset)  # not their features
         first = {}
         for i in range(len(dataset)):
             first.setdefault(dataset.get_data_info(i)['gt_label'], i)
@@ -139,6 +141,9 @@ def evaluate(runner) -> dict:
     Not ``runner.val()``: that would tell hooks (best checkpoint, early
     stopping, results) of an evaluation that is not the run's own.
     """
+    for hook in runner.hooks:
+        if isinstance(hook, FeatureCacheHook):
+            hook.before_val_epoch(runner)
     evaluator: Evaluator = runner.val_evaluator
     dataloader = runner.val_dataloader
     for i, batch in enumerate(dataloader):

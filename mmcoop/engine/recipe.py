@@ -9,6 +9,8 @@ and each may be absent:
     seed        seed of the run     -> randomness, every FewShotDataset
     max_epochs  epochs, or None     -> None: by shots, as published
     data_root   the data folder     -> every data set
+    cached_views  views an image in training, or None: a new one each epoch
+                                    -> the FeatureCacheHook
 
 They fill places that still hold what ``configs/_base_`` wrote there (16, 1,
 200, 'data'; and 224 for the CLIP's image size). Whoever writes something else
@@ -34,12 +36,13 @@ def apply_recipe(cfg: Config) -> Config:
     """Carry the variables to their places, in place, and return ``cfg``.
 
     Raises:
-        ValueError: ``shots`` or ``max_epochs`` is no number above 0.
+        ValueError: ``shots``, ``max_epochs`` or ``cached_views`` is no number
+            above 0; or there is no FeatureCacheHook to cache the views.
         RuntimeError: Automatic mixed precision without a GPU.
     """
-    for name in ('shots', 'max_epochs'):
+    for name in ('shots', 'max_epochs', 'cached_views'):
         value = cfg.get(name)
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (type(value) is not int or value < 1):
             raise ValueError(f'{name}={value}: a whole number of at least 1 '
                              'is needed.')
     _carry_seed(cfg)
@@ -49,6 +52,8 @@ def apply_recipe(cfg: Config) -> Config:
             _fill(dataset, 'seed', SEED, cfg.get('seed', SEED))
         _fill(dataset, 'data_root', DATA_ROOT,
               cfg.get('data_root', DATA_ROOT))
+    if cfg.get('cached_views') is not None:
+        _carry_views(cfg)
     if cfg.get('train_cfg'):
         _carry_epochs(cfg)
     amp = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' \
@@ -68,9 +73,13 @@ def fit_image_size(part: Any, size: int) -> None:
 
 
 def is_few_shot(dataset: dict) -> bool:
-    kind = dataset['type']
+    return _is_a(dataset, 'FewShotDataset')
+
+
+def _is_a(part: dict, name: str) -> bool:
+    kind = part.get('type', '')
     kind = kind if isinstance(kind, str) else kind.__name__
-    return kind.split('.')[-1] == 'FewShotDataset'
+    return kind.split('.')[-1] == name
 
 
 def _carry_seed(cfg: Config) -> None:
@@ -81,6 +90,18 @@ def _carry_seed(cfg: Config) -> None:
     if randomness.get('seed', SEED) != SEED and cfg.seed == SEED:
         cfg.seed = randomness['seed']
     randomness['seed'] = cfg.seed
+
+
+def _carry_views(cfg: Config) -> None:
+    hooks = [hook for hook in cfg.get('custom_hooks') or []
+             if isinstance(hook, dict) and _is_a(hook, 'FeatureCacheHook')]
+    if not hooks:
+        raise ValueError(
+            f"cached_views={cfg.cached_views} needs the hook that caches: add "
+            "dict(type='mmcoop.FeatureCacheHook') to custom_hooks.")
+    for hook in hooks:
+        if hook.get('views') is None:
+            hook['views'] = cfg.cached_views
 
 
 def _carry_epochs(cfg: Config) -> None:

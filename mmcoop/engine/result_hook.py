@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 import mmcoop
 
 from ..registry import HOOKS
+from .feature_hook import cached_views
 from .runner import unwrap
 
 
@@ -62,6 +63,7 @@ class ResultHook(Hook):
             seed=runner.seed,
             shots=getattr(dataloader.dataset, 'shots', cfg.get('shots')),
             epochs=runner.epoch if runner.iter else None,
+            cached_views=cached_views(runner),
             clip=head.text_tower.name,
             prompt={**_prompt_config(cfg), **head.prompt.settings()},
             data_root=cfg.get('data_root'),

@@ -1,5 +1,6 @@
 """mmpretrain's extension points: the classifier and the head."""
 from .coop import CoOp
+from .data_preprocessor import DataPreprocessor
 from .prompt_head import PromptLearnerHead
 
-__all__ = ['CoOp', 'PromptLearnerHead']
+__all__ = ['CoOp', 'DataPreprocessor', 'PromptLearnerHead']

@@ -1,6 +1,7 @@
 """The classifier: a frozen CLIP whose class weights are prompts."""
-from typing import Optional, Sequence, Union
+from typing import Optional, Sequence, Tuple, Union
 
+import torch
 from mmpretrain.models.classifiers import ImageClassifier
 
 from ..clip import FrozenCLIP, load_clip
@@ -16,7 +17,8 @@ class CoOp(ImageClassifier):
         head: A :class:`PromptLearnerHead`, or its config.
         train_cfg: As in ``ImageClassifier``; ``augments`` for mixup.
         data_preprocessor: As in ``ImageClassifier``. What it does not say of
-            ``mean`` and ``std`` is the CLIP's own.
+            ``mean`` and ``std`` is the CLIP's own, and its type is
+            :class:`DataPreprocessor`.
         init_cfg: As in ``ImageClassifier``.
 
     Example:
@@ -42,7 +44,7 @@ class CoOp(ImageClassifier):
             head = MODELS.build(dict(head, text_tower=clip.text_tower))
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = {
-                'type': 'mmpretrain.ClsDataPreprocessor',
+                'type': 'mmcoop.DataPreprocessor',
                 'mean': [255 * value for value in clip.mean],
                 'std': [255 * value for value in clip.std],
                 'to_rgb': True,
@@ -62,6 +64,18 @@ class CoOp(ImageClassifier):
         self.head.set_classes(names)
         # mixup makes one-hot labels there
         self.data_preprocessor.num_classes = len(names)
+
+    def extract_feat(
+            self, inputs: torch.Tensor, stage: str = 'neck'
+    ) -> Union[Tuple[torch.Tensor], torch.Tensor]:
+        """Features of images (B, 3, H, W); features (B, E) are they already.
+
+        ``stage`` as in ``ImageClassifier``.
+        """
+        if inputs.ndim != 2:
+            return super().extract_feat(inputs, stage)
+        feats = (inputs, )
+        return self.head.pre_logits(feats) if stage == 'pre_logits' else feats
 
     def init_weights(self) -> None:
         """Nothing to do: CLIP is loaded and the prompt made its own start.

@@ -1,6 +1,5 @@
 """Training, resuming and the host's features, through the Runner."""
 import json
-import os
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from mmengine.runner import Runner
 
 from mmcoop.engine.runner import check_is_safe
 
-from ..conftest import ROOT, custom_config
+from ..conftest import custom_config
 
 
 class Recorder(Hook):

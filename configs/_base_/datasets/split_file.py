@@ -2,7 +2,7 @@
 # (split_zhou_*.json). Inherit it and say where: see eurosat.py.
 # 224 stands for "the CLIP's image size".
 shots = 16
-num_workers = 4  # at most: the runner takes no more than there are CPUs
+num_workers = 16  # at most: the runner takes no more than a rank has CPUs
 
 train_pipeline = [
     dict(type='mmcoop.LoadImage'),

@@ -1,0 +1,129 @@
+"""Features of the frozen image tower instead of images, in the loops."""
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Callable, Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, TestLoop, ValLoop
+from mmengine.runner.amp import autocast
+from mmpretrain.engine import VisualizationHook
+
+from ..features.keys import Digests, NotCacheable
+from ..features.source import FeatureSource
+from ..registry import HOOKS
+from .data_hooks import EpochHook
+from .runner import unwrap
+
+
+@HOOKS.register_module()
+class FeatureCacheHook(Hook):
+    """Encode each image once: in testing always, in training if asked to.
+
+    Validation and testing: where a pipeline leaves nothing to chance, the
+    features of its images are computed before the first epoch, kept on disk
+    (``$MMCOOP_CACHE`` or ``~/.cache/mmcoop``; :mod:`tools/feature_cache.py`)
+    and used by every later run: other shots, seeds, methods. They are those
+    that the images give; a changed image, pipeline, tower or library is
+    computed anew. What cannot be cached is said and runs on images.
+
+    Training: ``views`` views of each image are encoded before the first
+    epoch, and epoch e sees view e modulo ``views``: those of an uncached run
+    if there are as many as epochs, else an approximation.
+
+    Args:
+        views: Views of each training image; None trains on images.
+        folder: Another cache folder.
+    """
+    priority = 'HIGH'  # the timer starts after it
+
+    def __init__(self,
+                 views: Optional[int] = None,
+                 folder: Optional[str] = None) -> None:
+        if views is not None and (not isinstance(views, int) or views < 1):
+            raise ValueError(f'FeatureCacheHook: views={views}: a whole '
+                             'number of at least 1 is needed, or None.')
+        self.views = views
+        self.folder = folder
+        self._digests = Digests()
+        self._used = {}  # the source of what each loop's loader gives
+        self._said = set()
+
+    def before_train(self, runner) -> None:
+        if self.views is None:
+            return
+        epochs = runner.max_epochs
+        try:
+            _check_training(runner)
+            self._replace(runner, 'train', runner.train_loop, partial(
+                runner.optim_wrapper.optim_context,
+                unwrap(runner.model).backbone), min(self.views, epochs))
+        except NotCacheable as error:
+            raise ValueError(
+                f'cached_views={self.views} is not possible here: {error}. '
+                'Set cached_views=None.') from error
+        if self.views < epochs:
+            runner.logger.warning(
+                f'An approximation: cached_views={self.views} views of each '
+                f'image take turns in {epochs} epochs; the published recipe '
+                'draws a new one in each.')
+
+    def before_val_epoch(self, runner) -> None:
+        self._evaluate(runner, 'val', runner.val_loop)
+
+    def before_test_epoch(self, runner) -> None:
+        self._evaluate(runner, 'test', runner.test_loop)
+
+    def _evaluate(self, runner, name: str, loop) -> None:
+        try:
+            _check_evaluation(runner, loop)
+            self._replace(runner, name, loop,
+                          partial(autocast, enabled=loop.fp16))
+        except NotCacheable as error:
+            loop.dataloader = getattr(loop.dataloader, 'original',
+                                      loop.dataloader)
+            line = f'Features ({name}) are not cached: {error}.'
+            if line not in self._said:
+                self._said.add(line)
+                runner.logger.info(line)
+
+    def _replace(self, runner, name: str, loop,
+                 precision: Callable[[], AbstractContextManager],
+                 views: Optional[int] = None) -> None:
+        """Put a loader of features into a loop."""
+        loader = getattr(loop.dataloader, 'original', loop.dataloader)
+        source = FeatureSource(
+            unwrap(runner.model), loader, precision, self._digests, views,
+            self.folder)
+        if loop.dataloader is loader or not source.same_as(
+                self._used.get(name)):
+            loop.dataloader = source.load()
+            self._used[name] = source
+
+
+def _check_training(runner) -> None:
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        raise NotCacheable('the training loop counts iterations, not epochs '
+                           '(train_cfg.by_epoch)')
+    if not any(isinstance(hook, EpochHook) for hook in runner.hooks):
+        raise NotCacheable('views need the epoch, but custom_hooks lacks '
+                           "dict(type='mmcoop.EpochHook')")
+    if getattr(unwrap(runner.model).data_preprocessor, 'batch_augments',
+               None) is not None:
+        raise NotCacheable('mixup and the like (model.train_cfg.augments) mix '
+                           'images, not features')
+
+
+def _check_evaluation(runner, loop) -> None:
+    if type(loop) not in (ValLoop, TestLoop):
+        raise NotCacheable(f'the loop is a {type(loop).__name__}')
+    if any(isinstance(hook, VisualizationHook) and hook.enable
+           for hook in runner.hooks):
+        raise NotCacheable('images are to be drawn (VisualizationHook)')
+
+
+def cached_views(runner) -> Optional[int]:
+    """How many views of each training image a run has; None: as published."""
+    for hook in runner.hooks:
+        if isinstance(hook, FeatureCacheHook):
+            return hook.views
+    return None

@@ -1,0 +1,74 @@
+"""Show or clear the cache of image features: python tools/feature_cache.py.
+
+The cache lies in $MMCOOP_CACHE or ~/.cache/mmcoop. It only saves time: what
+is cleared is computed again when it is needed.
+"""
+import argparse
+import time
+from pathlib import Path
+
+from mmcoop.features.store import cache_folder, clear_store, list_stores
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--clear',
+        nargs='?',
+        const='all',
+        metavar='KEY',
+        help='remove all features, or those of one key as it is shown')
+    parser.add_argument(
+        '--folder', type=Path, help='another cache folder than the default')
+    return parser.parse_args()
+
+
+def show(root: Path, stores: list) -> None:
+    """Print a line for each tower and pipeline."""
+    rows = [('key', 'tower', 'pipeline', 'features', 'MB', 'last used')] + [
+        (store.folder.name, store.tower, store.pipeline, str(store.features),
+         f'{store.size / 1e6:.1f}',
+         time.strftime('%Y-%m-%d %H:%M', time.localtime(store.used)))
+        for store in stores
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print('  '.join(
+            cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print(f'{sum(store.size for store in stores) / 1e6:.1f} MB in '
+          f'{root / "features"}')
+
+
+def clear(stores: list) -> None:
+    """Remove stores, and say what was not the cache's own."""
+    for store in stores:
+        others = clear_store(store.folder)
+        print(f'cleared {store.folder.name}: {store.features} features of '
+              f'{store.tower}, {store.size / 1e6:.1f} MB')
+        for path in others:
+            print(f'left, for it is not the cache\'s: {path}')
+
+
+def main() -> None:
+    args = parse_args()
+    root = (args.folder or cache_folder()).expanduser()
+    stores = list_stores(root)
+    if args.clear not in (None, 'all'):
+        known = ', '.join(store.folder.name for store in stores)
+        stores = [s for s in stores if s.folder.name == args.clear]
+        if not stores:
+            raise SystemExit(f'there is no {args.clear} in '
+                             f'{root / "features"} (there is: '
+                             f'{known or "nothing"})')
+    if not stores:
+        print(f'no features in {root / "features"}')
+    elif args.clear:
+        clear(stores)
+    else:
+        show(root, stores)
+
+
+if __name__ == '__main__':
+    main()
