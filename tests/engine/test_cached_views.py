@@ -140,7 +140,6 @@ def test_an_unknown_transform_caches_for_the_run_only(config, encoded,
 
 
 def test_workers_encode_the_same(config, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmcoop.features.compute.CPU_BATCH', 4)
     _, alone = train(config(cached_views=3))
     monkeypatch.setenv('MMCOOP_CACHE', str(tmp_path / 'another'))
     _, helped = train(config(**{

@@ -98,7 +98,7 @@ def test_a_changed_file_never_hits(evaluate, photos):
 
 def test_an_interrupted_run_goes_on_where_it_was(evaluate, encoded,
                                                  monkeypatch):
-    monkeypatch.setattr('mmcoop.features.compute.CPU_BATCH', 2)
+    by_two = {'test_dataloader.batch_size': 2}
     counting = ImageTower.forward
 
     def stop(self, images):
@@ -108,8 +108,8 @@ def test_an_interrupted_run_goes_on_where_it_was(evaluate, encoded,
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ImageTower, 'forward', stop)
-        evaluate()
-    assert evaluate()[0] == 1
+        evaluate(**by_two)
+    assert evaluate(**by_two)[0] == 1
 
 
 def test_a_file_changed_while_it_is_encoded(evaluate, photos, monkeypatch,
