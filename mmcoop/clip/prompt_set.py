@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 
-PAGE_SIZES = (32, 64)  # tokens; or the longest ending
+PAGE_SIZES = (32, 64)  # rows; or the longest ending; or all of a few
 
 
 class EndingLayout:
@@ -39,7 +39,8 @@ class EndingLayout:
     @cached_property
     def _pages(self) -> 'Pages':
         longest = max(self.lengths)
-        sizes = [max(size, longest) for size in PAGE_SIZES]
+        sizes = [max(min(size, sum(self.lengths)), longest)
+                 for size in PAGE_SIZES]
         # fewest rows; of two as good, the smaller: attention costs rows x B
         return min((_lay_out(self.lengths, self.ids, size)
                     for size in sizes),
