@@ -12,8 +12,8 @@ before and after; attention, norms and the rest count as lost time.
 from typing import Callable, Dict, Tuple
 
 import torch
-from common import (arguments, class_names, context, peak_gpu_memory,
-                    product_rate, random_clip, report, seconds)
+from common import (arguments, context, peak_gpu_memory, product_rate,
+                    random_clip, report, seconds)
 
 from mmcoop.clip import PromptSet, TextTower
 from mmcoop.clip.divide import saved_bytes
@@ -77,7 +77,6 @@ def main() -> None:
                         help='GPU: ours under autocast (fp16), plain in fp16 '
                         'as published')
     args = parser.parse_args()
-    class_names(args.classes)
     tower = random_clip(args.model, args.device).text_tower
     plain_tower = tower
     if args.amp:

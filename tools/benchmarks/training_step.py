@@ -82,8 +82,6 @@ def main() -> None:
                         help='ours under autocast, plain in fp16 as published')
     args = parser.parse_args()
     gpu = args.device.startswith('cuda')
-    size = 224
-    images = torch.randn(32, 3, size, size, device=args.device)
     rows = []
 
     def under_amp(function: Callable) -> Callable:
@@ -112,6 +110,8 @@ def main() -> None:
     for classes in sorted({args.plain_classes, 1000}):
         labels = torch.randint(classes, (32, ), device=args.device)
         model = build(args, classes).train()
+        size = model.backbone.image_size
+        images = torch.randn(32, 3, size, size, device=args.device)
         ours = training(under_amp(logits_of(model)), model, images,
                         labels)
         plain = None
