@@ -5,7 +5,7 @@ while CLIP stays frozen (Zhou et al., IJCV 2022, arXiv 2109.01134).
 """
 import importlib.util
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 if importlib.util.find_spec('mmcv') is None:
     raise ImportError(

@@ -66,6 +66,8 @@ class TextDivider:
             return self._encode_here(tower, prompts)
         own = self._encode_here(tower, prompts.part(shares[get_rank()]))
         counts = tuple(len(share.layout.lengths) for share in shares)
+        # sums of many ranks' gradients want fp32 at least
+        own = own.to(torch.promote_types(own.dtype, torch.float32))
         return _GatherClasses.apply(own, counts)
 
     def _encode_here(self, tower: TextTower,

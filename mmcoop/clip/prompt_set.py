@@ -103,41 +103,63 @@ class Pages:
 
 def _lay_out(lengths: Sequence[int], ids: Optional[Sequence[Sequence[int]]],
              size: int) -> Pages:
-    """Lay endings on pages one after the other, in the order of their ids.
-
-    Neighbours on a page that begin alike share the rows of that beginning.
-    """
+    """Lay endings on pages; those that begin alike share that beginning."""
     K = len(lengths)
-    start = [0, *accumulate(lengths)]
-    row, offset, eot = [], [], [0] * K
-    seen_by, seen = [], []  # pairs of rows
-    path: List[int] = []  # rows of the ending before
+    # clusters of neighbours in the order of ids: (class, rows as the one
+    # before), each cluster on one page
+    clusters: List[List[Tuple[int, int]]] = []
+    used: List[int] = []
     before = None
     for k in sorted(range(K), key=ids.__getitem__) if ids else range(K):
         alike = 0
         if ids and before is not None:
             alike = len(commonprefix([ids[before], ids[k]]))
-        if len(row) % size + lengths[k] - alike > size or \
-                len(row) % size == 0:
-            row += [0] * (-len(row) % size)  # a new page
-            offset += [0] * (-len(offset) % size)
-            alike = 0
-        path = path[:alike]
-        for i in range(alike, lengths[k]):
-            path.append(len(row))
-            row.append(start[k] + i)
-            offset.append(i)
-            seen_by += [path[-1]] * len(path)
-            seen += path
-        eot[k], before = path[-1], k
-    n = -(-len(row) // size)
-    row += [0] * (-len(row) % size)
-    offset += [0] * (-len(offset) % size)
+        if alike and used[-1] + lengths[k] - alike <= size:
+            clusters[-1].append((k, alike))
+            used[-1] += lengths[k] - alike
+        else:
+            clusters.append([(k, 0)])
+            used.append(lengths[k])
+        before = k
+    first_rows, n = _pack(used, size)
+    start = [0, *accumulate(lengths)]
+    row, offset, eot = [0] * (n * size), [0] * (n * size), [0] * K
+    seen_by, seen = [], []  # pairs of rows
+    for cluster, free in zip(clusters, first_rows):
+        path: List[int] = []  # rows of an ending
+        for k, alike in cluster:
+            path = path[:alike] + list(range(free, free + lengths[k] - alike))
+            free += lengths[k] - alike
+            for i in range(alike, lengths[k]):
+                row[path[i]], offset[path[i]] = start[k] + i, i
+                seen_by += [path[i]] * (i + 1)
+                seen += path[:i + 1]
+            eot[k] = path[-1]
     seen_by, seen = torch.tensor(seen_by), torch.tensor(seen)
     visible = torch.eye(size, dtype=torch.bool).repeat(n, 1, 1)
     visible[seen_by // size, seen_by % size, seen % size] = True
     return Pages(
         torch.tensor(row), torch.tensor(offset), visible, torch.tensor(eot))
+
+
+def _pack(sizes: Sequence[int], page: int) -> Tuple[List[int], int]:
+    """Lay things on pages, the largest first, each where it fits tightest.
+
+    Returns:
+        The first row of each thing, and the number of pages.
+    """
+    with_room: Dict[int, List[int]] = {}  # rows left -> pages
+    first, n = [0] * len(sizes), 0
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        left = next((r for r in range(sizes[i], page) if with_room.get(r)),
+                    None)
+        if left is None:
+            at, left, n = n, page, n + 1
+        else:
+            at = with_room[left].pop()
+        first[i] = at * page + page - left
+        with_room.setdefault(left - sizes[i], []).append(at)
+    return first, n
 
 
 @dataclass

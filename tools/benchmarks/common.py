@@ -3,12 +3,14 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import time
 from typing import Callable, Dict, List, Sequence
 
 import torch
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
+from open_clip.tokenizer import SimpleTokenizer
 
 from mmcoop.clip import FrozenCLIP, TextTower, load_clip
 from mmcoop.prompts import ContextPrompt
@@ -38,9 +40,18 @@ def random_clip(model: str, device: str, precision: str = 'fp32'
 
 
 def class_names(count: int) -> List[str]:
-    """ImageNet's, and beyond 1000 the same lengths again."""
-    names = list(IMAGENET_SIMPLE_CATEGORIES)
-    return (names * -(-count // len(names)))[:count]
+    """ImageNet's; beyond 1000 random words, as many tokens as ImageNet's."""
+    names = list(IMAGENET_SIMPLE_CATEGORIES)[:count]
+    if count > len(names):
+        bpe, rng = SimpleTokenizer(), random.Random(0)
+        words = [word[:-4] for word in bpe.encoder
+                 if word.endswith('</w>') and word[:-4].isalpha()]
+        lengths = [len(bpe.encode(name)) for name in names]
+        names += [
+            ' '.join(rng.choices(words, k=lengths[i % len(lengths)]))
+            for i in range(len(names), count)
+        ]
+    return names
 
 
 def context(tower: TextTower, classes: int, **options) -> ContextPrompt:

@@ -9,7 +9,9 @@ The plain path at 500 classes saves 12.6 GiB for its backward pass, at 1000
 that remain, per second, over this machine's matrix-product rate measured just
 before and after; attention, norms and the rest count as lost time.
 """
-from typing import Callable, Dict, Tuple
+import multiprocessing
+from functools import partial
+from typing import Callable, Tuple
 
 import torch
 from common import (arguments, context, peak_gpu_memory, product_rate,
@@ -21,6 +23,12 @@ from mmcoop.clip.plain import encode_plain
 from mmcoop.clip.text_engine import encode_packed
 
 P = 8  # prompt sets at once
+CASES = {
+    'unified, end, M=16': dict(n_ctx=16),
+    'unified, end, M=4': dict(n_ctx=4),
+    'class-specific, M=16': dict(n_ctx=16, class_specific=True),
+    f'{P} prompt sets, M=16': dict(n_ctx=16),
+}
 
 
 def linear_flop(tower: TextTower, prompts: PromptSet) -> float:
@@ -33,27 +41,22 @@ def linear_flop(tower: TextTower, prompts: PromptSet) -> float:
     return 2 * (full * tokens * (layers - 1) + last)
 
 
-def cases(tower: TextTower, args) -> Dict[str, Tuple]:
-    """name -> (classes, function that makes the prompt set, its leaf)."""
-    K = args.classes
-
-    def of(prompt) -> Callable[[], PromptSet]:
-        return lambda: prompt(tower)[0]
-
-    end16 = context(tower, K, n_ctx=16)
-    end4 = context(tower, K, n_ctx=4)
-    csc = context(tower, min(K, 100), n_ctx=16, class_specific=True)
-    many = context(tower, min(K, 100), n_ctx=16)
-    base = many(tower)[0]
-    beginnings = (base.prefix + .01 * torch.randn(
-        P, 1, 1, device=base.prefix.device)).detach().requires_grad_()
-    return {
-        'unified, end, M=16': (K, of(end16), end16.ctx),
-        'unified, end, M=4': (K, of(end4), end4.ctx),
-        'class-specific, M=16': (min(K, 100), of(csc), csc.ctx),
-        f'{P} prompt sets, M=16': (min(K, 100), lambda: PromptSet(
-            beginnings, base.endings, base.layout), beginnings),
-    }
+def case(name: str, tower: TextTower,
+         K: int) -> Tuple[int, Callable, torch.Tensor]:
+    """Classes, a function that makes the prompt set, and its leaf."""
+    options = CASES[name]
+    if name.startswith('unified'):
+        prompt = context(tower, K, **options)
+        return K, lambda: prompt(tower)[0], prompt.ctx
+    K = min(K, 100)
+    prompt = context(tower, K, **options)
+    if options.get('class_specific'):
+        return K, lambda: prompt(tower)[0], prompt.ctx
+    base = prompt(tower)[0]
+    noise = torch.randn(P, 1, 1, device=base.prefix.device)
+    beginnings = (base.prefix + .01 * noise).detach().requires_grad_()
+    return K, lambda: PromptSet(beginnings, base.endings,
+                                base.layout), beginnings
 
 
 def step(encode, tower: TextTower, make: Callable, leaf: torch.Tensor,
@@ -77,53 +80,56 @@ def main() -> None:
                         help='GPU: ours under autocast (fp16), plain in fp16 '
                         'as published')
     args = parser.parse_args()
+    names = [name for name in CASES if args.only in name]
+    rows = []
+    # a process each: freed memory is not always given back
+    with multiprocessing.get_context('spawn').Pool(
+            1, maxtasksperchild=1) as pool:
+        for row in pool.imap(partial(measure, args), names, chunksize=1):
+            rows.append(row)
+            report(rows[-1:], args)
+    print()
+    report(rows, args)
+
+
+def measure(args, name: str) -> dict:
+    """One row of the table."""
     tower = random_clip(args.model, args.device).text_tower
     plain_tower = tower
     if args.amp:
         plain_tower = random_clip(args.model, args.device).text_tower.half()
-    gpu = args.device.startswith('cuda')
     dtype = torch.float16 if args.amp else torch.float32
-    rows = []
-    plain_cases = cases(plain_tower, args)
-    for name, (K, make, leaf) in cases(tower, args).items():
-        if args.only not in name:
-            continue
-        _, make_plain, plain_leaf = plain_cases[name]
+    K, make, leaf = case(name, tower, args.classes)
+    _, make_plain, plain_leaf = case(name, plain_tower, args.classes)
 
-        def ours() -> None:
-            with torch.autocast(args.device.split(':')[0], enabled=args.amp,
-                                dtype=torch.float16):
-                step(encode_packed, tower, make, leaf)
+    def ours() -> None:
+        with torch.autocast(args.device.split(':')[0], enabled=args.amp,
+                            dtype=torch.float16):
+            step(encode_packed, tower, make, leaf)
 
-        def plain() -> None:
-            step(encode_plain, plain_tower, make_plain, plain_leaf,
-                 one_by_one=True)
+    def plain() -> None:
+        step(encode_plain, plain_tower, make_plain, plain_leaf,
+             one_by_one=True)
 
-        rate = product_rate(args.device, dtype)
-        t_ours = seconds(ours, args.device, args.repeats)
-        rate = max(rate, product_rate(args.device, dtype))
-        t_plain = seconds(plain, args.device, args.repeats)
-        row = {'case': name, 'classes': K, 'plain (s)': t_plain,
-               'ours (s)': t_ours, 'times faster': t_plain / t_ours,
-               'share of rate': linear_flop(tower, make()) / t_ours / rate}
-        if gpu:
-            m_ours, m_plain = peak_gpu_memory(ours), peak_gpu_memory(plain)
-        else:
-            m_ours, m_plain = (
-                saved_bytes(lambda: encode(t, m()), t) / 2**20
-                for encode, t, m in ((encode_packed, tower, make),
-                                     (encode_plain, plain_tower,
-                                      make_plain if 'sets' not in name else
-                                      lambda: _first(make_plain()))))
-            if 'sets' in name:
-                m_plain *= P  # saved for all sets at once, as ours is
-        row.update({'plain (MiB)': m_plain, 'ours (MiB)': m_ours,
-                    'times smaller': m_plain / m_ours,
-                    'rate (GFLOP/s)': rate / 1e9})
-        rows.append(row)
-        report(rows[-1:], args)
-    print()
-    report(rows, args)
+    rate = product_rate(args.device, dtype)
+    t_ours = seconds(ours, args.device, args.repeats)
+    rate = max(rate, product_rate(args.device, dtype))
+    t_plain = seconds(plain, args.device, args.repeats)
+    if args.device.startswith('cuda'):
+        m_ours, m_plain = peak_gpu_memory(ours), peak_gpu_memory(plain)
+    else:
+        m_ours = saved_bytes(lambda: encode_packed(tower, make()), tower)
+        # of one set, times the sets: as ours is of all at once
+        sets = len(make_plain().prefix)
+        m_plain = sets * saved_bytes(
+            lambda: encode_plain(plain_tower, _first(make_plain())),
+            plain_tower)
+        m_ours, m_plain = m_ours / 2**20, m_plain / 2**20
+    return {'case': name, 'classes': K, 'plain (s)': t_plain,
+            'ours (s)': t_ours, 'times faster': t_plain / t_ours,
+            'share of rate': linear_flop(tower, make()) / t_ours / rate,
+            'plain (MiB)': m_plain, 'ours (MiB)': m_ours,
+            'times smaller': m_plain / m_ours, 'rate (GFLOP/s)': rate / 1e9}
 
 
 def _first(prompts: PromptSet) -> PromptSet:
