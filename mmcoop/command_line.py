@@ -1,6 +1,7 @@
 """Flags and config merging that tools/train.py and tools/test.py share."""
 import argparse
 import ast
+import atexit
 import gc
 import os
 import os.path as osp
@@ -103,7 +104,9 @@ def build_runner(cfg: Config, loaders: Sequence[str]) -> Runner:
         loaders: Which data loaders the run will use. Their data are looked
             at first: a wrong path shows before a CLIP is fetched.
     """
-    gc.freeze()  # each data set collects garbage, 0.5 s with torch's modules
+    # each data set collects garbage, which takes 0.5 s with torch's modules
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # else bindings complain of leaks at the end
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':

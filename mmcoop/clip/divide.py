@@ -43,7 +43,8 @@ class TextDivider:
     """
 
     def __init__(self, memory: Optional[float] = None) -> None:
-        if memory is not None and not memory > 0:
+        if memory is not None and not (
+                isinstance(memory, (int, float)) and memory > 0):
             raise ValueError(
                 f'text_memory={memory}: a number of GiB above 0 is needed; '
                 'None sets no limit.')

@@ -96,6 +96,7 @@ def test_pages(ids):
         assert pages.row.numel() < plain.row.numel()
 
 
-def test_unknown_budget():
-    with pytest.raises(ValueError, match='text_memory=0'):
-        TextDivider(0)
+@pytest.mark.parametrize('memory', [0, 'lots'])
+def test_unknown_budget(memory):
+    with pytest.raises(ValueError, match=f'text_memory={memory}: a number'):
+        TextDivider(memory)

@@ -41,6 +41,7 @@ def run(tmp_path_factory, small_clip):
                 *options, 'shots=2', 'seed=3', 'max_epochs=3')
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'Epoch(train) [3][1/1]' in done.stdout  # progress in short runs
+    assert 'leaked' not in done.stdout + done.stderr  # frozen garbage
     return work, options
 
 
