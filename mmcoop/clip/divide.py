@@ -62,8 +62,10 @@ class TextDivider:
                 the features of all, with gradients.
         """
         ranks = get_world_size() if shared else 1
+        if ranks == 1:
+            return self._encode_here(tower, prompts)
         shares = prompts.layout.cut(ranks)
-        if ranks == 1 or len(shares) < ranks:  # fewer classes than GPUs
+        if len(shares) < ranks:  # fewer classes than GPUs
             return self._encode_here(tower, prompts)
         own = self._encode_here(tower, prompts.part(shares[get_rank()]))
         counts = tuple(len(share.layout.lengths) for share in shares)

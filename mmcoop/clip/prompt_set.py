@@ -39,8 +39,8 @@ class EndingLayout:
     @cached_property
     def _pages(self) -> 'Pages':
         longest = max(self.lengths)
-        sizes = [max(min(size, sum(self.lengths)), longest)
-                 for size in PAGE_SIZES]
+        sizes = {max(min(size, sum(self.lengths)), longest)
+                 for size in PAGE_SIZES}  # of a few endings: one size
         # fewest rows; of two as good, the smaller: attention costs rows x B
         return min((_lay_out(self.lengths, self.ids, size)
                     for size in sizes),
