@@ -78,6 +78,7 @@ def load_config(args: argparse.Namespace, work_dir: str) -> Config:
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    cfg.overrides = args.cfg_options or {}  # for result.json
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -127,6 +128,7 @@ def check_data(dataset: dict) -> None:
     leaf = dataset
     while isinstance(leaf.get('dataset'), dict):
         leaf = leaf['dataset']
-    if leaf['type'] in ('mmcoop.SplitFileDataset', 'mmcoop.FolderDataset'):
+    if leaf['type'] == 'mmcoop.CoOpDataset' or \
+            leaf['type'] in ('mmcoop.SplitFileDataset', 'mmcoop.FolderDataset'):
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             DATASETS.build(dataset)

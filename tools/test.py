@@ -1,26 +1,31 @@
 """Test a model: python tools/test.py CONFIG CHECKPOINT.
 
-Zero-shot configs learn nothing and take no checkpoint. Writes the metrics to
+CHECKPOINT is a file, or the folder of a run: its last one. Zero-shot (configs,
+or --cfg-options templates=own) learns nothing and takes no checkpoint. Writes the metrics to
 result_test.json in --work-dir (./work_dirs/<config name>/test).
 """
 import argparse
 import os
 from copy import deepcopy
+from typing import List, Optional
 
 import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
+from mmengine.runner import find_latest_checkpoint
 
 from mmcoop.command_line import add_common_arguments, build_runner, load_config
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='test config file')
     parser.add_argument(
-        'checkpoint', nargs='?', help='checkpoint; none for zero-shot')
+        'checkpoint',
+        nargs='?',
+        help='checkpoint, or folder of a run; none for zero-shot')
     add_common_arguments(parser)
     parser.add_argument('--out', help='file for predictions (.pkl) or metrics')
     parser.add_argument(
@@ -42,13 +47,18 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='test-time augmentation: tta_pipeline and tta_model of the '
         'config, or the mean over the image and its mirror image')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.out_item is not None and args.out is None:
         parser.error('--out-item needs --out')
     if args.out and args.out_item != 'metrics' and \
             not args.out.endswith(('.pkl', '.pickle')):
         parser.error('--out holds predictions: name a .pkl file, or add '
                      '--out-item metrics')
+    if args.checkpoint and os.path.isdir(args.checkpoint):
+        last = find_latest_checkpoint(args.checkpoint)
+        if last is None:
+            parser.error(f'there is no checkpoint in {args.checkpoint}')
+        args.checkpoint = last
     if args.checkpoint and '://' not in args.checkpoint and \
             not os.path.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
@@ -70,18 +80,20 @@ def add_tta(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
     cfg = load_config(args, work_dir='./work_dirs')
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, 'test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
     prompt = cfg.model.get('head', {}).get('prompt', {}).get('type')
-    if args.checkpoint is None and prompt == 'mmcoop.ContextPrompt':
+    if args.checkpoint is None and prompt == 'mmcoop.ContextPrompt' and \
+            cfg.get('templates') is None:
         raise SystemExit(
             f'{args.config} learns a prompt: give the checkpoint that holds '
-            'it (work_dirs/.../epoch_N.pth), or take a zero-shot config.')
+            'it (work_dirs/.../epoch_N.pth), or test zero-shot CLIP: '
+            '--cfg-options templates=own.')
     # testing needs none of the training data
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
                  'param_scheduler', 'val_dataloader', 'val_cfg',

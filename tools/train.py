@@ -4,11 +4,12 @@ Writes into --work-dir (./work_dirs/<config name>): the log, the config as it
 was run, checkpoints of tens of KB, result.json.
 """
 import argparse
+from typing import List, Optional
 
 from mmcoop.command_line import add_common_arguments, build_runner, load_config
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -34,11 +35,11 @@ def parse_args() -> argparse.Namespace:
         '--no-persistent-workers',
         action='store_true',
         help='start new loader processes for every epoch')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
     cfg = load_config(args, work_dir='./work_dirs')
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

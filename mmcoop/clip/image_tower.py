@@ -1,4 +1,5 @@
-"""The frozen image tower as an mmpretrain backbone."""
+"""The image tower as an mmpretrain backbone: frozen, or fine-tuned."""
+import copy
 from typing import Tuple
 
 import torch
@@ -59,6 +60,39 @@ class ImageTower(FrozenModule):
         with self.computing(images.device):
             features = torch.cat([self.visual(part) for part in parts])
         return (features if self.dtype is None else features.float(), )
+
+
+    @property
+    def out_channels(self) -> int:
+        """Width E of the features."""
+        size = self.image_size
+        with torch.no_grad():
+            weight = next(self.parameters())
+            return self(weight.new_zeros(1, 3, size, size))[0].shape[1]
+
+
+class LearnedImageTower(nn.Module):
+    """A copy of an image tower that learns (fine-tuning).
+
+    Args:
+        tower: The frozen one; it stays as it is.
+
+    Raises:
+        ValueError: The tower computes in half precision.
+    """
+
+    def __init__(self, tower: ImageTower) -> None:
+        super().__init__()
+        if tower.dtype is not None:
+            raise ValueError('an image tower that learns needs fp32 weights: '
+                             "set model.clip.precision='fp32' (--amp makes "
+                             'its products faster).')
+        self.visual = copy.deepcopy(tower.visual).requires_grad_(True)
+        self.image_size = tower.image_size
+
+    def forward(self, images: torch.Tensor) -> Tuple[torch.Tensor]:
+        """(B, 3, H, W) -> ((B, E), ), before L2 normalisation."""
+        return (self.visual(images), )
 
 
 class InPlaceQuickGELU(nn.Module):

@@ -1,9 +1,10 @@
 """One way in for every frozen CLIP: a name and tag, or a local file."""
+import contextlib
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Dict, Iterator, Optional, Tuple
 
 import open_clip
 import torch
@@ -24,7 +25,9 @@ from .weights import CLIPLoadError, read_state_dict
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-__all__ = ['CLIPLoadError', 'FrozenCLIP', 'load_clip']
+__all__ = ['CLIPLoadError', 'FrozenCLIP', 'keep_clips', 'load_clip']
+
+_kept: Optional[Dict[tuple, 'FrozenCLIP']] = None  # see keep_clips
 
 
 @dataclass
@@ -41,6 +44,20 @@ class FrozenCLIP:
     text_tower: TextTower
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
+
+
+@contextlib.contextmanager
+def keep_clips() -> Iterator[None]:
+    """Within it, a CLIP that was loaded once is given again.
+
+    For many runs in one process. They share the towers, which are frozen.
+    """
+    global _kept
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        _kept = before
 
 
 def load_clip(model_name: Optional[str] = None,
@@ -69,6 +86,17 @@ def load_clip(model_name: Optional[str] = None,
             of another architecture, or no network; the message says what to
             fetch and where to put it.
     """
+    if _kept is not None:
+        key = (model_name, pretrained, quick_gelu, cache_dir, precision)
+        if key not in _kept:
+            _kept[key] = _load(*key)
+        return _kept[key]
+    return _load(model_name, pretrained, quick_gelu, cache_dir, precision)
+
+
+def _load(model_name: Optional[str], pretrained: Optional[str],
+          quick_gelu: Optional[bool], cache_dir: Optional[str],
+          precision: str) -> FrozenCLIP:
     if precision not in PRECISIONS:
         raise CLIPLoadError(f'clip.precision={precision!r}: choose from '
                             f'{", ".join(PRECISIONS)}.')

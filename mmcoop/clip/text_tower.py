@@ -73,6 +73,11 @@ class TextTower(FrozenModule):
     def context_length(self) -> int:
         return self.positional_embedding.shape[0]
 
+    @property
+    def out_channels(self) -> int:
+        """Width E of the features."""
+        return self.project(self.positional_embedding[0]).shape[-1]
+
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Token embeddings, without positions: (...) -> (..., D)."""
         return self.token_embedding(ids)

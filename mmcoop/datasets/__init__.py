@@ -1,11 +1,13 @@
 """Few-shot draws, data sets of the published layout, folders of photos."""
+from .catalog import CATALOG, find
+from .class_subset import ClassSubset
+from .coop_dataset import CoOpDataset
 from .few_shot import FewShotDataset
 from .folder import FolderDataset
-from .imagenet import ImageNet
 from .loading import LoadImage
 from .split_file import SplitFileDataset
 
 __all__ = [
-    'FewShotDataset', 'FolderDataset', 'ImageNet', 'LoadImage',
-    'SplitFileDataset'
+    'CATALOG', 'ClassSubset', 'CoOpDataset', 'FewShotDataset', 'FolderDataset',
+    'LoadImage', 'SplitFileDataset', 'find'
 ]

@@ -5,43 +5,35 @@ from typing import List, Optional, Sequence, Union
 
 from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.logging import print_log
-from mmpretrain.datasets import BaseDataset
 
 from ..registry import DATASETS
+from .derived import DerivedDataset, build, kind_of, labels_of
 from .images import check_images
-from .seeding import SharedInt, image_seed, seeded
 
 VAL_SHOTS = 4  # the published code draws at most four validation images
 
 
 @DATASETS.register_module()
-class FewShotDataset(BaseDataset):
+class FewShotDataset(DerivedDataset):
     """``shots`` images of each class of another data set.
 
     The draw is that of the published code: classes in the order of their
     first appearance, ``random.Random(seed).sample`` for each. It depends on
     nothing else, so every rank draws the same images.
 
-    Random views are a function of (seed, epoch, image) alone once
-    :class:`mmcoop.EpochHook` tells the epoch: not of the number of workers,
-    the rank, or a restart. (So ``RepeatDataset`` repeats the views as well.)
-
     Args:
-        dataset: The data set to draw from, or its config: any mmengine or
-            mmpretrain data set or wrapper with one ``gt_label`` an image.
+        dataset: The data set to draw from, or its config.
         shots: Images a class; None keeps all.
         seed: Seed of the draw and of the views.
         val_of: The training data set, to draw its validation images: the
             generator first repeats the training draw, then ``dataset`` gives
-            min(shots, 4) images a class.
-        pipeline: Transforms; None takes those of ``dataset``.
+            min(shots, 4) images a class, none of which is a training image.
         unreadable: What to do with an image that cannot be read: ``stop``
             names it in an error, ``skip`` leaves it out and names it.
-        **kwargs: ``test_mode``, ``lazy_init``, ``indices`` and the like of
-            mmpretrain's ``BaseDataset``.
+        **kwargs: Of :class:`DerivedDataset`: ``pipeline`` and the like.
 
     Raises:
-        ValueError: ``shots`` < 1, a multi-label data set, or no pipeline.
+        ValueError: ``shots`` < 1, or a multi-label data set.
     """
 
     def __init__(self,
@@ -49,7 +41,6 @@ class FewShotDataset(BaseDataset):
                  shots: Optional[int] = 16,
                  seed: int = 1,
                  val_of: Union[dict, MMEngineDataset, None] = None,
-                 pipeline: Optional[Sequence] = None,
                  unreadable: str = 'stop',
                  **kwargs) -> None:
         if shots is not None and (not isinstance(shots, int) or shots < 1):
@@ -60,69 +51,42 @@ class FewShotDataset(BaseDataset):
             raise ValueError(
                 f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")
         self.shots = shots
-        self.seed = seed
         self.unreadable = unreadable
-        self._epoch = SharedInt(-1)  # not told yet
-        self._source = dataset
         self._val_of = val_of
-        if isinstance(dataset, dict) and pipeline is None:
-            pipeline = dataset.get('pipeline')
-        elif pipeline is None:
-            wrapped = getattr(dataset, 'pipeline', None)
-            pipeline = getattr(wrapped, 'transforms', wrapped)
-        if pipeline is None:
-            raise ValueError(
-                f'{_kind(dataset)} has no pipeline of its own: give '
-                'FewShotDataset(pipeline=[...]).')
-        lazy_init = kwargs.pop('lazy_init', False)
-        super().__init__(
-            ann_file='', pipeline=pipeline, lazy_init=True, **kwargs)
-        if not lazy_init:
-            self.full_init()
+        super().__init__(dataset, seed=seed, **kwargs)
 
     def load_data_list(self) -> List[dict]:
         """Draw; the data set that was drawn from is not kept."""
         rng = random.Random(self.seed)
-        shots = self.shots
+        shots, source, taken = self.shots, None, set()
         if self._val_of is not None:
-            draw(_labels(_build(self._val_of)), shots, rng)
+            train = build(self._val_of)
+            taken = {train.get_data_info(i).get('img_path')
+                     for i in draw(labels_of(train), shots, rng)} - {None}
             shots = min(shots, VAL_SHOTS) if shots else None
-        source = _build(self._source)
-        labels = _labels(source)
+            if self._val_of == self._source:
+                source = train
+        source = source or build(self._source)
+        labels = labels_of(source)
+        # published validation lists hold no training images: all are free
+        free = [i for i in range(len(source)) if not taken
+                or source.get_data_info(i).get('img_path') not in taken]
+        labels = [labels[i] for i in free]
         drawn = draw(labels, shots, rng)
         self._metainfo = {**source.metainfo, **self._metainfo}
         if shots is not None:
             _say_if_short(labels, shots, self._metainfo.get('classes'))
         print_log(
-            f'{len(drawn)} of {len(labels)} images drawn '
+            f'{len(drawn)} of {len(source)} images drawn '
             f'(shots={shots}, seed={self.seed})', 'current', logging.INFO)
-        return [dict(source.get_data_info(i)) for i in drawn]
+        return [dict(source.get_data_info(free[i])) for i in drawn]
 
     def filter_data(self) -> List[dict]:
         return check_images(super().filter_data(), self.unreadable)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch's views to give; see :class:`mmcoop.EpochHook`."""
-        self._epoch.set(epoch)
-
-    def __getitem__(self, idx: int):
-        epoch = self._epoch.get()
-        if not self._fully_initialized or epoch < 0:
-            return super().__getitem__(idx)
-        return self.view(idx, epoch)
-
-    def view(self, idx: int, epoch: int):
-        """The item as it is in an epoch, whichever epoch it is now."""
-        with seeded(self.view_seed(idx, epoch)):
-            return super().__getitem__(idx)
-
-    def view_seed(self, idx: int, epoch: int) -> int:
-        """All that is random in :meth:`view`."""
-        return image_seed(self.seed, epoch, self.get_data_info(idx))
-
     def extra_repr(self) -> List[str]:
         return [f'Shots: \t{self.shots}', f'Seed: \t{self.seed}',
-                f'Drawn from: \t{_kind(self._source)}']
+                f'Drawn from: \t{kind_of(self._source)}']
 
 
 def draw(labels: Sequence[int], shots: Optional[int],
@@ -143,26 +107,6 @@ def draw(labels: Sequence[int], shots: Optional[int],
     return drawn
 
 
-def _build(dataset: Union[dict, MMEngineDataset]) -> MMEngineDataset:
-    if isinstance(dataset, dict):
-        dataset = DATASETS.build(dataset)
-    dataset.full_init()
-    return dataset
-
-
-def _labels(dataset: MMEngineDataset) -> List[int]:
-    labels = [
-        dataset.get_data_info(i).get('gt_label')
-        for i in range(len(dataset))
-    ]
-    if any(label is None or isinstance(label, (list, tuple))
-           for label in labels):
-        raise ValueError(
-            f'{type(dataset).__name__} has no single gt_label for every '
-            'image: a few-shot draw needs one.')
-    return [int(label) for label in labels]
-
-
 def _say_if_short(labels: Sequence[int], shots: int,
                   classes: Optional[Sequence[str]]) -> None:
     counts = {}
@@ -178,8 +122,3 @@ def _say_if_short(labels: Sequence[int], shots: int,
             f'which are used: {", ".join(short[:10])}'
             + (', ...' if len(short) > 10 else ''), 'current',
             logging.WARNING)
-
-
-def _kind(dataset: Union[dict, MMEngineDataset]) -> str:
-    return str(dataset.get('type')) if isinstance(dataset, dict) \
-        else type(dataset).__name__

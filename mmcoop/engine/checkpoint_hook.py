@@ -32,8 +32,9 @@ class SafeCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         before = checkpoint.get('meta', {}).get('recipe')
-        if before is not None:  # a version without cached views wrote none
-            before = {'cached_views': None, **before}
+        if before is not None:  # earlier versions wrote less
+            before = {'cached_views': None, 'dataset': runner.cfg.get(
+                'dataset'), 'class_subset': None, **before}
         if runner._resume and before not in (None, _recipe(runner)):
             raise ValueError(
                 f'this run began with {before} and cannot go on with '
@@ -51,6 +52,8 @@ def _recipe(runner) -> dict:
     """What a resumed run must share with its beginning."""
     views = cached_views(runner)
     return dict(
+        dataset=runner.cfg.get('dataset'),
+        class_subset=runner.cfg.get('class_subset'),
         shots=getattr(runner.train_dataloader.dataset, 'shots', None),
         seed=runner.seed,
         max_epochs=runner.max_epochs,

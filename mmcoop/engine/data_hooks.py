@@ -15,6 +15,7 @@ class ClassNamesHook(Hook):
     Before a run, so that a class-specific prompt has its shape; and before
     each training, validation or test epoch, since these may differ in their
     classes (a model trained on ImageNet, tested on 200 of its classes).
+    Heads that know no class names (a linear head) are left alone.
     """
     priority = 'VERY_HIGH'
 

@@ -1,4 +1,4 @@
-"""One variable for shots, seed, epochs and data: carried to every place.
+"""One variable for each choice of an experiment: carried to every place.
 
 A config is a plain file, so ``shots=4`` from the command line or from a child
 config cannot reach the data sets and the schedule by itself. The runner calls
@@ -7,21 +7,30 @@ and each may be absent:
 
     shots       images a class      -> every FewShotDataset, and the epochs
     seed        seed of the run     -> randomness, every FewShotDataset
-    max_epochs  epochs, or None     -> None: by shots, as published
+    max_epochs  epochs, or None     -> None: by shots and data set, as published
     data_root   the data folder     -> every data set
     cached_views  views an image in training, or None: a new one each epoch
                                     -> the FeatureCacheHook
+    dataset     a name of the catalogue -> every CoOpDataset; the template
+    template    the data set's hand-written prompt, if not the published one
+    templates   hand-written prompts instead of learned ones -> the head
+    class_subset  'base' or 'new'   -> a ClassSubset around every data set
+    val_split   'val': validate on the published validation draw
 
 They fill places that still hold what ``configs/_base_`` wrote there (16, 1,
-200, 'data'; and 224 for the CLIP's image size). Whoever writes something else
-into a place keeps it.
+200, 'data', 'imagenet'; 1000 classes of a linear head; and 224 for the CLIP's
+image size). Whoever writes something else into a place keeps it.
 """
+import copy
 from typing import Any, Callable, Iterator, Optional
 
 import torch
 from mmengine.config import Config
 
+from ..datasets.catalog import PublishedSet, find
+
 SHOTS, SEED, ALL_EPOCHS, DATA_ROOT, IMAGE_SIZE = 16, 1, 200, 'data', 224
+DATASET, CLASSES = 'imagenet', 1000
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -37,7 +46,8 @@ def apply_recipe(cfg: Config) -> Config:
 
     Raises:
         ValueError: ``shots``, ``max_epochs`` or ``cached_views`` is no number
-            above 0; or there is no FeatureCacheHook to cache the views.
+            above 0; there is no FeatureCacheHook to cache the views; an
+            unknown ``dataset``; or a selection on test images.
         RuntimeError: Automatic mixed precision without a GPU.
     """
     for name in ('shots', 'max_epochs', 'cached_views'):
@@ -50,8 +60,14 @@ def apply_recipe(cfg: Config) -> Config:
         if is_few_shot(dataset):
             _fill(dataset, 'shots', SHOTS, cfg.get('shots', SHOTS))
             _fill(dataset, 'seed', SEED, cfg.get('seed', SEED))
+        if _is_a(dataset, 'CoOpDataset'):
+            _fill(dataset, 'name', DATASET, cfg.get('dataset', DATASET))
         _fill(dataset, 'data_root', DATA_ROOT,
               cfg.get('data_root', DATA_ROOT))
+    _carry_prompt(cfg)
+    _carry_val_split(cfg)
+    if cfg.get('class_subset') is not None:
+        _carry_subset(cfg)
     if cfg.get('cached_views') is not None:
         _carry_views(cfg)
     if cfg.get('train_cfg'):
@@ -63,6 +79,30 @@ def apply_recipe(cfg: Config) -> Config:
             'automatic mixed precision (--amp, AmpOptimWrapper) needs a GPU, '
             'and PyTorch sees none here: run without it.')
     return cfg
+
+
+def published_set(cfg: Config) -> Optional[PublishedSet]:
+    """What is known of the data set of a config; None if it is one's own."""
+    name = cfg.get('dataset')
+    return None if name is None else find(name)
+
+
+def val_draw(train: dict, pipeline: list) -> dict:
+    """The validation images that belong to a few-shot draw.
+
+    Args:
+        train: The config of the FewShotDataset.
+        pipeline: Transforms of the validation images.
+
+    Returns:
+        The config of a FewShotDataset that draws from the validation split,
+        or, where there is none, from the training images that are left.
+    """
+    source = copy.deepcopy(train['dataset'])
+    if source.get('split') == 'train' and not _is_a(source, 'FolderDataset'):
+        source['split'] = 'val'
+    return dict(copy.deepcopy(train), dataset=source,
+                val_of=copy.deepcopy(train['dataset']), pipeline=pipeline)
 
 
 def fit_image_size(part: Any, size: int) -> None:
@@ -92,6 +132,70 @@ def _carry_seed(cfg: Config) -> None:
     randomness['seed'] = cfg.seed
 
 
+def _carry_prompt(cfg: Config) -> None:
+    """Hand-written prompts; the number of classes of a linear head."""
+    model = cfg.get('model') or {}
+    while 'module' in model:  # test-time augmentation
+        model = model['module']
+    head, known = model.get('head') or {}, published_set(cfg)
+    if isinstance(head.get('prompt'), dict):
+        if cfg.get('templates') is not None:
+            head['prompt'] = dict(
+                type='mmcoop.TemplatePrompt',
+                templates=head['prompt'].get('templates', cfg.templates))
+        if _is_a(head['prompt'], 'TemplatePrompt'):
+            own = cfg.get('template') or (known and known.template)
+            head['prompt'].setdefault('own', own)
+    if known and 'num_classes' in head:
+        half = -(-known.classes // 2)
+        _fill(head, 'num_classes', CLASSES, {
+            'base': half, 'new': known.classes - half
+        }.get(cfg.get('class_subset'), known.classes))
+
+
+def _carry_val_split(cfg: Config) -> None:
+    """Nothing may be selected on test images."""
+    split = cfg.get('val_split', 'test')
+    if split not in ('val', 'test'):
+        raise ValueError(f"val_split={split!r}: choose 'val' or 'test'.")
+    train, val = cfg.get('train_dataloader'), cfg.get('val_dataloader')
+    if not (train and val):
+        return
+    if split == 'val' and 'val_of' not in val.dataset:
+        if not is_few_shot(train.dataset):
+            raise ValueError(
+                "val_split='val' draws validation images beside those of a "
+                'mmcoop.FewShotDataset, but train_dataloader.dataset is a '
+                f'{train.dataset.get("type")}.')
+        val.dataset = val_draw(train.dataset, val.dataset.pipeline)
+    if split == 'test' and selects(cfg) and \
+            val.dataset.get('split') == 'test':
+        raise ValueError(
+            f'{selects(cfg)} selects by the accuracy on test images: set '
+            "val_split='val' to select on validation images.")
+
+
+def selects(cfg: Config) -> Optional[str]:
+    """What in a config chooses among epochs by their validation accuracy."""
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if checkpoint.get('save_best'):
+        return 'default_hooks.checkpoint.save_best'
+    hooks = cfg.get('custom_hooks') or []
+    return next((hook['type'] for hook in hooks if isinstance(hook, dict)
+                 and _is_a(hook, 'EarlyStoppingHook')), None)
+
+
+def _carry_subset(cfg: Config) -> None:
+    for loader in filter(None, (cfg.get(name) for name in LOADERS)):
+        dataset = loader.dataset
+        if not _is_a(dataset, 'ClassSubset'):
+            subset = dict(type='mmcoop.ClassSubset',
+                          classes=cfg.class_subset, dataset=dataset)
+            if dataset.get('pipeline'):  # where inferencers look for it
+                subset['pipeline'] = dataset['pipeline']
+            loader.dataset = subset
+
+
 def _carry_views(cfg: Config) -> None:
     hooks = [hook for hook in cfg.get('custom_hooks') or []
              if isinstance(hook, dict) and _is_a(hook, 'FeatureCacheHook')]
@@ -111,7 +215,8 @@ def _carry_epochs(cfg: Config) -> None:
         draws = [d for d in _datasets(cfg.get('train_dataloader'))
                  if is_few_shot(d)]
         if epochs is None and draws:
-            epochs = recipe_epochs(draws[0].get('shots', SHOTS))
+            shots, known = draws[0].get('shots', SHOTS), published_set(cfg)
+            epochs = known and known.max_epochs or recipe_epochs(shots)
     if epochs is None:
         return
     for part in (cfg.train_cfg, cfg.get('param_scheduler')):

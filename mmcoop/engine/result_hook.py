@@ -1,5 +1,6 @@
 """One JSON a run, that tables are made from."""
 import json
+import os
 import os.path as osp
 import resource
 import time
@@ -14,6 +15,7 @@ import mmcoop
 
 from ..registry import HOOKS
 from .feature_hook import cached_views
+from .recipe import selects
 from .runner import unwrap
 
 
@@ -29,6 +31,7 @@ class ResultHook(Hook):
 
     def __init__(self) -> None:
         self.metrics: Optional[dict] = None
+        self.trained_on: Optional[dict] = None
 
     def before_run(self, runner) -> None:
         self.start = time.perf_counter()
@@ -44,43 +47,81 @@ class ResultHook(Hook):
     def after_test_epoch(self, runner,
                          metrics: Optional[dict] = None) -> None:
         self.metrics = metrics
-        self._write(runner, 'result_test.json', runner.test_dataloader)
+        self._write(runner, 'result_test.json', runner.test_dataloader,
+                    runner.test_dataloader)
 
     def after_train(self, runner) -> None:
         if runner.val_loop is not None and self.evaluated != runner.epoch:
             # killed in its last evaluation and resumed: the epochs are over
             runner.val_loop.run()
-        self._write(runner, 'result.json', runner.train_dataloader)
+        self._write(runner, 'result.json', runner.train_dataloader,
+                    runner.val_loop and runner.val_dataloader)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        if not runner._resume:
+            self.trained_on = checkpoint.get('meta', {}).get('recipe')
 
     @master_only
-    def _write(self, runner, filename: str, dataloader) -> None:
+    def _write(self, runner, filename: str, dataloader, evaluated) -> None:
         head = unwrap(runner.model).head
-        cfg = runner.cfg
-        result = dict(
+        prompt, cfg = getattr(head, 'prompt', None), runner.cfg
+        write_result(
+            cfg, runner.work_dir, filename, self.start,
             metrics=self.metrics,
+            method=cfg.get('method') or prompt and prompt.method,
             experiment=runner.experiment_name,
             config=_dumped_config(runner),
-            seed=runner.seed,
             shots=getattr(dataloader.dataset, 'shots', cfg.get('shots')),
+            trained_on=self.trained_on,
+            evaluated_on=cfg.get('val_split', 'test')
+            if filename == 'result.json' else 'test',
+            selected_on=selects(cfg) and f'{selects(cfg)}, on the '
+            'validation images',
             epochs=runner.epoch if runner.iter else None,
             cached_views=cached_views(runner),
-            clip=head.text_tower.name,
-            prompt={**_prompt_config(cfg), **head.prompt.settings()},
-            data_root=cfg.get('data_root'),
+            clip=_clip_name(runner),
+            prompt={**_model_config(cfg).get('head', {}).get('prompt', {}),
+                    **prompt.settings()} if prompt else None,
             num_images=len(dataloader.dataset),
-            num_classes=len(head.class_names),
-            seconds_of_this_session=round(time.perf_counter() - self.start, 2),
-            peak_memory_mib=peak_memory_mib(),
-            device=str(next(head.text_tower.parameters()).device),
+            num_images_evaluated=len(evaluated.dataset) if evaluated
+            else None,
+            num_classes=len(evaluated.dataset.metainfo.get('classes') or ())
+            if evaluated else None,
             world_size=runner.world_size,
             checkpoint=runner.message_hub.get_info('last_ckpt')
-            if 'last_ckpt' in runner.message_hub.runtime_info else None,
-            mmcoop=mmcoop.__version__,
-            finished=time.strftime('%Y-%m-%dT%H:%M:%S'))
-        result = json.loads(json.dumps(result, default=str))
-        path = osp.join(runner.work_dir, filename)
-        dump(result, path, indent=1)
-        runner.logger.info(f'Result: {path}')
+            if 'last_ckpt' in runner.message_hub.runtime_info else None)
+        runner.logger.info(f'Result: {osp.join(runner.work_dir, filename)}')
+
+
+def write_result(cfg, work_dir: str, filename: str, start: float,
+                 **what) -> dict:
+    """Write the JSON of a run that tables are made from, and return it.
+
+    Args:
+        cfg: The config as it was run.
+        work_dir: The folder to write to.
+        filename: ``result.json``, say.
+        start: ``time.perf_counter()`` at the start.
+        **what: What only the caller knows: ``metrics``, ``method``, ``clip``.
+    """
+    result = dict(
+        what,
+        dataset=cfg.get('dataset'),
+        class_subset=cfg.get('class_subset'),
+        seed=cfg.get('seed', cfg.get('randomness', {}).get('seed')),
+        data_root=cfg.get('data_root'),
+        overrides=cfg.get('overrides'),
+        seconds_of_this_session=round(time.perf_counter() - start, 2),
+        peak_memory_mib=peak_memory_mib(),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available()
+        else 'cpu',
+        mmcoop=mmcoop.__version__,
+        finished=time.strftime('%Y-%m-%dT%H:%M:%S'))
+    result = json.loads(json.dumps(result, default=str))
+    temporary = osp.join(work_dir, f'.{filename}')
+    dump(result, temporary, file_format='json', indent=1)
+    os.replace(temporary, osp.join(work_dir, filename))  # whole or not at all
+    return result
 
 
 def _dumped_config(runner) -> str:
@@ -89,12 +130,17 @@ def _dumped_config(runner) -> str:
     return osp.join(runner.work_dir, name)
 
 
-def _prompt_config(cfg) -> dict:
+def _clip_name(runner) -> Optional[str]:
+    model = unwrap(runner.model)
+    tower = getattr(model.head, 'text_tower', None)
+    return tower.name if tower else getattr(model, 'clip_name', None)
+
+
+def _model_config(cfg) -> dict:
     model = cfg.get('model', {})
     while 'module' in model:  # test-time augmentation
         model = model['module']
-    prompt = model.get('head', {}).get('prompt')
-    return dict(prompt) if isinstance(prompt, dict) else {}
+    return model
 
 
 def peak_memory_mib() -> dict:

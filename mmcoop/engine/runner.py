@@ -146,6 +146,8 @@ def give_classes(model: nn.Module, dataset: Any) -> None:
         ValueError: Neither knows any, or the prompt cannot serve them.
     """
     model = unwrap(model)
+    if not hasattr(model.head, 'set_classes'):
+        return  # a linear head
     names = dataset.metainfo.get('classes')
     if names is None:
         if not model.head.class_names:

@@ -16,7 +16,8 @@ from mmpretrain.datasets import PackInputs
 from torch.utils.data import DataLoader
 
 from ..clip import ImageTower
-from ..datasets import FewShotDataset
+from ..datasets import ClassSubset, FewShotDataset
+from ..datasets.derived import DerivedDataset
 from ..models import CoOp, DataPreprocessor
 from . import keys as naming
 from .compute import Item, encode, gather_features, with_progress
@@ -24,7 +25,7 @@ from .dataset import FeatureDataset, FeatureLoader
 from .keys import Digests, NotCacheable
 from .store import FeatureStore, cache_folder
 
-# transforms without chance, and those whose chance FewShotDataset seeds; by
+# transforms without chance, and those whose chance DerivedDataset seeds; by
 # name, where their package's version is part of the store's key
 FIXED = {
     'CenterCrop', 'EfficientNetCenterCrop', 'LoadImage', 'LoadImageFromFile',
@@ -189,13 +190,14 @@ def check_loader(loader: DataLoader, views: Optional[int]) -> None:
     images = loader.dataset
     if loader.batch_size is None:
         raise NotCacheable('the loader has a batch sampler of its own')
-    if views is not None and type(images) is not FewShotDataset:
+    if views is not None and \
+            type(images) not in (FewShotDataset, ClassSubset):
         raise NotCacheable(f'the data set is a {type(images).__name__}, not a '
                            'mmcoop.FewShotDataset, which seeds the views')
     if not isinstance(images, BaseDataset) or \
             type(images).prepare_data is not BaseDataset.prepare_data or \
             type(images).__getitem__ not in (BaseDataset.__getitem__,
-                                             FewShotDataset.__getitem__):
+                                             DerivedDataset.__getitem__):
         raise NotCacheable(f'the data set {type(images).__name__} prepares '
                            'its images in its own way')
     transforms = images.pipeline.transforms

@@ -2,5 +2,9 @@
 from .coop import CoOp
 from .data_preprocessor import DataPreprocessor
 from .prompt_head import PromptLearnerHead
+from .text_adapters import TextBias, TextTransform
 
-__all__ = ['CoOp', 'DataPreprocessor', 'PromptLearnerHead']
+__all__ = [
+    'CoOp', 'DataPreprocessor', 'PromptLearnerHead', 'TextBias',
+    'TextTransform'
+]

@@ -1,11 +1,12 @@
 """The classifier: a frozen CLIP whose class weights are prompts."""
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 
-from ..clip import FrozenCLIP, load_clip
+from ..clip import FrozenCLIP, LearnedImageTower, load_clip
 from ..registry import MODELS
+from .prompt_head import PromptLearnerHead
 
 
 @MODELS.register_module()
@@ -14,7 +15,9 @@ class CoOp(ImageClassifier):
 
     Args:
         clip: Arguments of :func:`mmcoop.clip.load_clip`, or its result.
-        head: A :class:`PromptLearnerHead`, or its config.
+        head: A :class:`PromptLearnerHead`, or its config; or another head of
+            mmpretrain over the image tower, which is told ``in_channels``.
+        freeze_image_tower: False fine-tunes a copy of the image tower.
         train_cfg: As in ``ImageClassifier``; ``augments`` for mixup.
         data_preprocessor: As in ``ImageClassifier``. What it does not say of
             ``mean`` and ``std`` is the CLIP's own, and its type is
@@ -32,6 +35,7 @@ class CoOp(ImageClassifier):
     def __init__(self,
                  clip: Union[dict, FrozenCLIP],
                  head: dict,
+                 freeze_image_tower: bool = True,
                  train_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -41,7 +45,8 @@ class CoOp(ImageClassifier):
         if not isinstance(clip, FrozenCLIP):
             clip = load_clip(**clip)
         if isinstance(head, dict):
-            head = MODELS.build(dict(head, text_tower=clip.text_tower))
+            head = MODELS.build(_with_towers(head, clip))
+        clip_name = clip.text_tower.name  # no attribute before super().__init__
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = {
                 'type': 'mmcoop.DataPreprocessor',
@@ -51,12 +56,14 @@ class CoOp(ImageClassifier):
                 **(data_preprocessor or {})
             }
         super().__init__(
-            backbone=clip.image_tower,
+            backbone=clip.image_tower if freeze_image_tower
+            else LearnedImageTower(clip.image_tower),
             head=head,
             train_cfg=train_cfg,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
-        if self.head.class_names:
+        self.clip_name = clip_name
+        if getattr(self.head, 'class_names', None):
             self.set_classes(self.head.class_names)
 
     def set_classes(self, names: Sequence[str]) -> None:
@@ -82,3 +89,12 @@ class CoOp(ImageClassifier):
 
         The host would walk through every frozen tensor to report its mean.
         """
+
+
+def _with_towers(head: dict, clip: FrozenCLIP) -> dict:
+    """A head's config with what it needs of the CLIP."""
+    kind: Any = head['type']
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    if kind is None or issubclass(kind, PromptLearnerHead):
+        return dict(head, text_tower=clip.text_tower)
+    return {'in_channels': clip.image_tower.out_channels, **head}

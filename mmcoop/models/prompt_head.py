@@ -24,6 +24,8 @@ class PromptLearnerHead(ClsHead):
         classes: Class names, if they are not to come from the data set.
         text_memory: GiB that the text tower's activations may take in
             training; None sets no limit. See :class:`TextDivider`.
+        adapter: Config of a module that changes the class features (K, E),
+            such as :class:`TextBias`; None leaves them.
         **kwargs: ``loss``, ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
     """
 
@@ -33,6 +35,7 @@ class PromptLearnerHead(ClsHead):
                  clip: Optional[dict] = None,
                  classes: Optional[Sequence[str]] = None,
                  text_memory: Optional[float] = None,
+                 adapter: Optional[dict] = None,
                  **kwargs) -> None:
         self.divider = TextDivider(text_memory)
         super().__init__(**kwargs)
@@ -46,6 +49,8 @@ class PromptLearnerHead(ClsHead):
         self.prompt = prompt if isinstance(prompt, BasePrompt) \
             else MODELS.build(prompt)
         self.prompt.setup(text_tower)
+        self.adapter = adapter and MODELS.build(
+            dict(adapter, channels=text_tower.out_channels))
         self.forget_features()
         self._register_state_dict_hook(prompt_state.save_record)
         self._register_load_state_dict_pre_hook(
@@ -77,8 +82,8 @@ class PromptLearnerHead(ClsHead):
     def text_features(self) -> torch.Tensor:
         """L2-normalised class features, (K, E), in fp32.
 
-        In evaluation they are computed once and kept until the prompt is
-        changed in place, its classes, the device or the precision change, or
+        In evaluation, and where the prompt has nothing to learn, they are
+        computed once and kept until the prompt is changed in place, its classes, the device or the precision change, or
         ``eval()`` is called (which follows every swap of ``.data``, as EMA's).
         """
         if not self.class_names:
@@ -87,11 +92,19 @@ class PromptLearnerHead(ClsHead):
                 "set through custom_hooks=[dict(type='mmcoop.ClassNamesHook')]"
                 ', from a checkpoint, from head.classes=[...] or from '
                 'model.set_classes([...]).')
-        if self.training or torch.is_grad_enabled():
+        features = self._prompt_features()
+        if self.adapter is None:
+            return features
+        return F.normalize(self.adapter(features), dim=-1)
+
+    def _prompt_features(self) -> torch.Tensor:
+        learned = next(self.prompt.parameters(), None) is not None
+        if learned and (self.training or torch.is_grad_enabled()):
             return self._encode()
         key = self._cache_key()
         if self._cached[0] != key:
-            self._cached = (key, self._encode())
+            with torch.no_grad():
+                self._cached = (key, self._encode())
         return self._cached[1]
 
     def _cache_key(self) -> tuple:

@@ -45,9 +45,8 @@ def load_record(head: 'PromptLearnerHead', state_dict: dict, prefix: str,
     """
     head.forget_features()
     raw = state_dict.pop(prefix + KEY, None)
-    learned = [
-        f'{prefix}prompt.{name}' for name, _ in head.prompt.named_parameters()
-    ]
+    learned = [f'{prefix}{name}' for name, parameter
+               in head.named_parameters() if parameter.requires_grad]
     if raw is None:
         if learned and not any(key in state_dict for key in learned):
             raise ValueError(

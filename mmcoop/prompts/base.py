@@ -40,6 +40,11 @@ class BasePrompt(BaseModule):
         """What a checkpoint must agree on, as JSON-able values."""
         return dict(type=type(self).__name__)
 
+    @property
+    def method(self) -> str:
+        """What results and tables call this prompt: ``coop-m16-end``, say."""
+        return type(self).__name__
+
 
 def clean_class_names(names: Sequence[str]) -> List[str]:
     """Class names as prompts write them: ``_`` is a space.

@@ -148,3 +148,10 @@ class ContextPrompt(BasePrompt):
             n_ctx=self.n_ctx,
             class_token_position=self.class_token_position,
             class_specific=self.class_specific)
+
+    @property
+    def method(self) -> str:
+        """``coop-m4-end-csc-words``: M, position, class-specific, init."""
+        return (f'coop-m{self.n_ctx}-{self.class_token_position}'
+                + ('-csc' if self.class_specific else '')
+                + ('-words' if self.ctx_init else ''))

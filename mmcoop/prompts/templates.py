@@ -1,10 +1,25 @@
 """Hand-written prompts: zero-shot CLIP and its ensembles."""
 from os.path import commonprefix
-from typing import List, Sequence, Union
+from typing import List, Optional, Sequence, Union
+
+from open_clip import OPENAI_IMAGENET_TEMPLATES
 
 from ..clip import PromptSet, TextTower
 from ..registry import MODELS
 from .base import BasePrompt, PromptSlots, check_lengths, clean_class_names
+
+GENERIC = 'a photo of a {}.'
+TEMPLATE_SETS = {
+    'name': ['{}'],
+    'generic': [GENERIC],
+    # selected by CLIP's authors for ImageNet
+    'ensemble7': [
+        'itap of a {}.', 'a bad photo of the {}.', 'a origami {}.',
+        'a photo of the large {}.', 'a {} in a video game.',
+        'art of the {}.', 'a photo of the small {}.'
+    ],
+    'ensemble80': [template('{}') for template in OPENAI_IMAGENET_TEMPLATES],
+}
 
 
 @MODELS.register_module()
@@ -12,19 +27,25 @@ class TemplatePrompt(BasePrompt):
     """Class names in templates; nothing is learned.
 
     Args:
-        templates: One template or several ("a photo of a {}."). The head
+        templates: One template or several ("a photo of a {}."), or names of
+            templates, joined by +: ``name`` (the class name alone),
+            ``generic`` ("a photo of a {}."), ``own`` (the data set's),
+            ``ensemble7``, ``ensemble80``; ``ensemble7+own``, say. The head
             averages the features of several (a prompt ensemble).
+        own: The data set's template. :class:`mmcoop.FewShotRunner` puts in
+            what the config's ``dataset`` or ``template`` says.
 
     Raises:
-        ValueError: A template without exactly one ``{}``.
+        ValueError: A template without exactly one ``{}``, an unknown name, or
+            ``own`` where no data set has one.
     """
 
     def __init__(self,
-                 templates: Union[str, Sequence[str]] = 'a photo of a {}.'
-                 ) -> None:
+                 templates: Union[str, Sequence[str]] = GENERIC,
+                 own: Optional[str] = None) -> None:
         super().__init__()
-        self.templates = [templates] if isinstance(templates, str) \
-            else list(templates)
+        self.given = templates
+        self.templates = expand(templates, own)
         bad = [t for t in self.templates if t.count('{}') != 1]
         if bad or not self.templates:
             raise ValueError(
@@ -60,3 +81,31 @@ class TemplatePrompt(BasePrompt):
 
     def settings(self) -> dict:
         return dict(super().settings(), templates=self.templates)
+
+    @property
+    def method(self) -> str:
+        named = isinstance(self.given, str) and '{}' not in self.given
+        return 'zeroshot-' + (self.given if named
+                              else ' / '.join(self.templates))
+
+
+def expand(templates: Union[str, Sequence[str]],
+           own: Optional[str] = None) -> List[str]:
+    """The templates that names of templates stand for; others as they are."""
+    if not isinstance(templates, str):
+        return list(templates)
+    if '{' in templates or ' ' in templates:
+        return [templates]
+    sets = dict(TEMPLATE_SETS, own=[own])
+    names = templates.split('+')
+    unknown = [name for name in names if name not in sets]
+    if unknown:
+        raise ValueError(
+            f'templates={templates!r}: {", ".join(unknown)} is unknown; choose '
+            f'from {", ".join(sets)} (several joined by +), or write a '
+            'template with {} for the class name.')
+    if 'own' in names and own is None:
+        raise ValueError(
+            f"templates={templates!r}: this data set has no template of its "
+            "own; set template='a photo of a {}.' in the config, say.")
+    return [template for name in names for template in sets[name]]

@@ -3,16 +3,17 @@ import json
 
 import numpy as np
 import pytest
-from mmpretrain.registry import DATASETS, TRANSFORMS
+from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from mmcoop.datasets import FolderDataset, ImageNet, SplitFileDataset
+from mmcoop.datasets import FolderDataset, SplitFileDataset
 
 from ..conftest import DATA, make_photos, needs_data
 
 
 def split_tree(tmp_path):
-    make_photos(tmp_path / 'images', {'a': 3, 'b': 3})
+    if not (tmp_path / 'images').exists():
+        make_photos(tmp_path / 'images', {'a': 3, 'b': 3})
     splits = dict(
         train=[['a/0.png', 0, 'Annual Crop'], ['b/0.png', 1, 'river']],
         val=[['a/1.png', 0, 'Annual Crop']],
@@ -41,6 +42,10 @@ class TestSplitFile:
         with pytest.raises(FileNotFoundError, match='split file.*gone.json'):
             SplitFileDataset(split='train', **{**where,
                                                'ann_file': 'gone.json'})
+        with pytest.raises(FileNotFoundError,
+                           match='gone.json and .*nowhere'):
+            SplitFileDataset(split='train', data_root=str(tmp_path),
+                             ann_file='gone.json', data_prefix='nowhere')
         (tmp_path / 'images/b/2.png').unlink()
         with pytest.raises(FileNotFoundError, match='1 of 2 images.*b/2.png'):
             SplitFileDataset(split='test', **where)
@@ -49,7 +54,10 @@ class TestSplitFile:
 
     @pytest.mark.parametrize('content', [
         '{"train": []}', 'no json', '[]',
-        '{"train": [["a/0.png", 3, "a"]], "val": [], "test": []}'
+        '{"train": [["a/0.png", 3, "a"]], "val": [], "test": []}',
+        '{"train": [["a", 0, "a"], ["b", 0, "b"]], "val": [], "test": []}',
+        '{"train": [["a/0.png", 0, null]], "val": [], "test": []}',
+        '{"train": [["a/0.png", 0]], "val": [], "test": []}'
     ])
     def test_no_split_file(self, tmp_path, content):
         where = split_tree(tmp_path)
@@ -60,6 +68,16 @@ class TestSplitFile:
     def test_unknown_split(self, tmp_path):
         with pytest.raises(ValueError, match="split='dev'"):
             SplitFileDataset(split='dev', **split_tree(tmp_path))
+        with pytest.raises(ValueError, match="unreadable='ignore'"):
+            SplitFileDataset(
+                split='test', unreadable='ignore', **split_tree(tmp_path))
+
+    def test_empty_list(self, tmp_path):
+        where = split_tree(tmp_path)
+        (tmp_path / 'split.json').write_text(json.dumps(
+            dict(train=[['a/0.png', 0, 'a']], val=[], test=[])))
+        with pytest.raises(ValueError, match='val list.*split.json is empty'):
+            SplitFileDataset(split='val', **where)
 
     @needs_data
     @pytest.mark.parametrize('folder,ann_file,prefix,classes,train,test', [
@@ -150,23 +168,6 @@ class TestFolder:
         assert len(kept) == 3
 
 
-def test_imagenet_names(tmp_path):
-    from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
-    assert len(ImageNet.METAINFO['classes']) == 1000
-    assert ImageNet.METAINFO['classes'][0] == 'tench'
-    assert IMAGENET_CATEGORIES[0] != 'tench'
-    wnids = [f'n{i:08d}' for i in range(1000)]
-    for wnid in wnids:
-        (tmp_path / 'imagenet/images/train' / wnid).mkdir(parents=True)
-        (tmp_path / 'imagenet/images/train' / wnid / 'x.JPEG').touch()
-    dataset = DATASETS.build(
-        dict(
-            type='mmcoop.ImageNet',
-            data_root=str(tmp_path),
-            data_prefix='imagenet/images/train'))
-    assert len(dataset) == 1000 and dataset.get_cat_ids(7) == [7]
-
-
 def test_exif_rotation(tmp_path):
     image = Image.fromarray(np.zeros((20, 30, 3), np.uint8))
     exif = image.getexif()
@@ -211,7 +212,7 @@ def test_test_view_is_clips(tmp_path):
 
     from ..conftest import ROOT
     pipeline = Config.fromfile(
-        ROOT / 'configs/_base_/datasets/eurosat.py').test_pipeline
+        ROOT / 'configs/_base_/datasets/few_shot.py').test_pipeline
     mean, std = (.48, .46, .41), (.27, .26, .28)
     theirs = image_transform(
         224, is_train=False, mean=mean, std=std, interpolation='bicubic')

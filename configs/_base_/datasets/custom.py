@@ -1,6 +1,7 @@
 # Your own photos: data_root/<class>/*.jpg, or data_root/{train,test}/<class>/.
-_base_ = './split_file.py'
+_base_ = './few_shot.py'
 
+dataset = None  # not a published one
 template = 'a photo of a {}.'
 _photos = dict(_delete_=True, type='mmcoop.FolderDataset', data_root='data')
 train_dataloader = dict(

@@ -1,6 +1,9 @@
 # The drawn world of mmcoop/demo, seen from a satellite: 10 kinds of land, 50
 # images each to draw from, 100 each for testing. A demo, nothing real.
-_base_ = './split_file.py'
+_base_ = './few_shot.py'
+
+dataset = None  # not a published one
+template = 'a photo of a {}.'
 
 train_pipeline = [
     dict(type='mmcoop.RenderDemoImage'),

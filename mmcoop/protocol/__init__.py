@@ -1,0 +1,1 @@
+"""Experiments around a model: the protocols of the paper."""

@@ -1,0 +1,241 @@
+"""What a learned context says: its nearest words, and what it is like.
+
+The paper reads a context by the vocabulary (its Table 4), and warns that words
+near a vector need not say what it means. The published tool always takes
+RN50's words; here they are those of the text tower that the context was
+learned for, and class-specific contexts are read too.
+"""
+import difflib
+from typing import List, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint
+
+from ..clip import TextTower, Tokenizer
+from ..engine.runner import check_is_safe
+from ..models import PromptLearnerHead
+from ..models.prompt_state import KEY, read_record
+from ..prompts import ContextPrompt
+from ..registry import MODELS
+
+PHRASE = 'a photo of a'
+SHOWN = 3  # classes of a class-specific context, if none are asked for
+ROWS = 256  # vectors at a time: 50 MB of distances
+
+
+class NearWord(NamedTuple):
+    """An entry of the vocabulary near a context vector."""
+    word: str
+    token: int  # its id
+    distance: float  # Euclidean, between embeddings
+
+
+@torch.no_grad()
+def nearest_words(tower: TextTower, ctx: torch.Tensor,
+                  top: int = 1) -> list:
+    """The nearest of all words (49,408 for CLIP) for each context vector.
+
+    Args:
+        tower: The text tower that the context was learned for.
+        ctx: (M, D), or (K, M, D) of a class-specific context.
+        top: How many words for each vector.
+
+    Returns:
+        For (M, D): M lists of ``top`` :class:`NearWord`, the nearest first.
+        For (K, M, D): K such lists.
+
+    Raises:
+        ValueError: ``top`` is below 1, or more than there are words.
+    """
+    words = tower.token_embedding.weight.float()  # (V, D)
+    if not 1 <= top <= len(words):
+        raise ValueError(f'top={top}: a number from 1 to {len(words)}.')
+    near = []
+    for rows in ctx.to(words).flatten(0, -2).split(ROWS):
+        # by products instead, distances near 0 would be wrong by 0.001
+        distances = torch.cdist(
+            rows, words, compute_mode='donot_use_mm_for_euclid_dist')
+        found = distances.topk(top, largest=False)
+        for values, ids in zip(found.values.tolist(), found.indices.tolist()):
+            near.append([NearWord(spell(tower.tokenizer, token), token, value)
+                         for token, value in zip(ids, values)])
+    M = ctx.shape[-2]
+    return near if ctx.ndim == 2 else [
+        near[first:first + M] for first in range(0, len(near), M)
+    ]
+
+
+def spell(tokenizer: Tokenizer, token: int) -> str:
+    """A token in print; a part of a character as the BPE writes its bytes."""
+    word = tokenizer.decode([token]).strip()
+    if word and word.isprintable() and '\ufffd' not in word:
+        return word
+    return tokenizer.bpe.decoder[token].replace('</w>', '')
+
+
+@torch.no_grad()
+def phrase_similarity(head: PromptLearnerHead,
+                      phrases: Sequence[str] = (PHRASE, )) -> List[dict]:
+    """How like a phrase the learned context is, for the text tower.
+
+    The phrase takes the context's place (also around the class name, if that
+    stands in the middle) in the prompts of all classes. Compared are the
+    class features of these prompts and of the learned ones, which classify:
+    a context without any word-like vector may well act like a phrase.
+
+    Args:
+        head: A head with a learned :class:`ContextPrompt` and class names.
+        phrases: Such as "a photo of a".
+
+    Returns:
+        For each phrase: ``phrase``; ``mean``, ``min`` and ``max`` over the
+        classes of the cosine between the two class features; ``min_class``
+        and ``max_class``, the names of the classes at these ends.
+
+    Raises:
+        ValueError: A phrase without words, or too long for a class.
+    """
+    learned, rows = head.text_features(), []
+    for phrase in phrases:
+        prompt = ContextPrompt(
+            n_ctx=len(head.text_tower.tokenizer.encode(phrase)),
+            class_token_position=head.prompt.class_token_position,
+            ctx_init=phrase)
+        written = PromptLearnerHead(
+            prompt=prompt,
+            text_tower=head.text_tower,
+            classes=head.class_names)
+        cosines = (learned * written.text_features()).sum(-1)  # (K, )
+        rows.append(dict(
+            phrase=phrase,
+            mean=cosines.mean().item(),
+            min=cosines.min().item(),
+            min_class=head.class_names[int(cosines.argmin())],
+            max=cosines.max().item(),
+            max_class=head.class_names[int(cosines.argmax())]))
+    return rows
+
+
+def read_prompt(cfg: Config,
+                checkpoint: str,
+                top: int = 1,
+                classes: Optional[Sequence[str]] = None,
+                phrases: Sequence[str] = (PHRASE, )) -> dict:
+    """Read the context in a checkpoint. No images are needed.
+
+    Args:
+        cfg: The config of the run; its CLIP is loaded.
+        checkpoint: Path of the checkpoint.
+        top: Words for each vector.
+        classes: Of a class-specific context, the classes to read; None takes
+            the first three.
+        phrases: Of :func:`phrase_similarity`.
+
+    Returns:
+        Plain values: ``clip``, ``method``, ``prompt`` (its settings),
+        ``num_classes``, ``contexts`` (for each context ``class_name``, None
+        if it is for all, and ``vectors``: lists of ``word``, ``token``,
+        ``distance``) and ``phrases``.
+
+    Raises:
+        ValueError: The config learns no context, the checkpoint holds none
+            or another one, or an unknown class.
+    """
+    prompt = cfg.model.get('head', {}).get('prompt', {})
+    if str(prompt.get('type')).split('.')[-1] != 'ContextPrompt' or \
+            cfg.get('templates') is not None:
+        raise ValueError(
+            'this config learns no context, so there is none to read: take '
+            'the config that lies beside the checkpoint.')
+    record = _record_of(checkpoint)
+    names, shown = record['classes'], [None]
+    if record['prompt'].get('class_specific'):
+        shown = list(range(len(names)))[:SHOWN] if classes is None \
+            else find_classes(names, classes)
+    elif classes is not None:
+        raise ValueError('this context is one for all classes: it cannot be '
+                         f'read for {", ".join(classes)} alone.')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
+    load_checkpoint(model, checkpoint, map_location='cpu')
+    head = model.eval().head
+    ctx = head.prompt.ctx
+    return dict(
+        clip=head.text_tower.name,
+        method=head.prompt.method,
+        prompt=head.prompt.settings(),
+        num_classes=len(head.class_names),
+        contexts=[
+            dict(class_name=None if k is None else names[k],
+                 vectors=[[word._asdict() for word in near]
+                          for near in nearest_words(
+                              head.text_tower,
+                              ctx if k is None else ctx[k], top)])
+            for k in shown
+        ],
+        phrases=phrase_similarity(head, phrases))
+
+
+def _record_of(checkpoint: str) -> dict:
+    """What a checkpoint says of its prompt and its classes."""
+    check_is_safe(checkpoint)
+    state = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    record = state.get('state_dict', state).get(f'head.{KEY}')
+    if record is None:
+        raise ValueError(f'{checkpoint} holds no record of its prompt and '
+                         'class names: mmcoop did not make it.')
+    return read_record(record)
+
+
+def find_classes(names: Sequence[str], wanted: Sequence[str]) -> List[int]:
+    """Labels of classes by their names, where ``_`` is a space.
+
+    Raises:
+        ValueError: An unknown class; the message names those most like it.
+    """
+    plain = [name.replace('_', ' ') for name in names]
+    found = []
+    for name in wanted:
+        labels = [k for k, other in enumerate(plain)
+                  if other == name.replace('_', ' ')]
+        if not labels:
+            folded = {other.lower(): other for other in plain}
+            like = difflib.get_close_matches(
+                name.replace('_', ' ').lower(), folded, cutoff=0.4)
+            raise ValueError(
+                f'there is no class {name!r}: '
+                + (f'did you mean {", ".join(folded[n] for n in like)}?'
+                   if like else f'there are {", ".join(plain[:5])}'
+                   + (', ...' if len(plain) > 5 else '.')))
+        found += labels
+    return found
+
+
+def as_tables(report: dict) -> str:
+    """What :func:`read_prompt` gives, for people: as the paper's Table 4."""
+    parts = []
+    for context in report['contexts']:
+        rows = [['#'] + ['word', 'distance'] * len(context['vectors'][0])]
+        for m, near in enumerate(context['vectors'], 1):
+            rows.append([str(m)] + [text for word in near for text in (
+                word['word'], f'{word["distance"]:.4f}')])
+        name = context['class_name']
+        parts.append(f'Context of {name}' if name else
+                     f'Context of all {report["num_classes"]} classes')
+        parts += [columns(rows), '']
+    rows = [['class features against', 'mean', 'min', '', 'max', '']]
+    rows += [[f'"{row["phrase"]}"', f'{row["mean"]:.4f}',
+              f'{row["min"]:.4f}', row['min_class'],
+              f'{row["max"]:.4f}', row['max_class']]
+             for row in report['phrases']]
+    return '\n'.join(parts + ([columns(rows)] if report['phrases'] else []))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words, one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return '\n'.join(
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths))
+        .rstrip() for row in rows)
