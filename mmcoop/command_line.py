@@ -12,6 +12,8 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
+from .datasets.catalog import find
+from .datasets.coop_dataset import check_published
 from .engine import apply_recipe
 from .registry import DATASETS
 
@@ -122,13 +124,16 @@ def check_data(dataset: dict) -> None:
     """Build a data set, and drop it.
 
     Raises:
-        Whatever is wrong with the files. mmpretrain's own data sets, which
-        may list a million images, are left to their time.
+        Whatever is wrong with the files. Where a million images may have to
+        be listed (ImageNet, mmpretrain's own) they are left to their time.
     """
     leaf = dataset
     while isinstance(leaf.get('dataset'), dict):
         leaf = leaf['dataset']
-    if leaf['type'] == 'mmcoop.CoOpDataset' or \
-            leaf['type'] in ('mmcoop.SplitFileDataset', 'mmcoop.FolderDataset'):
+    if leaf['type'] == 'mmcoop.CoOpDataset' and \
+            find(leaf['name']).by_class_folders:
+        check_published(find(leaf['name']), leaf['data_root'], leaf['split'])
+    elif leaf['type'] in ('mmcoop.CoOpDataset', 'mmcoop.SplitFileDataset',
+                          'mmcoop.FolderDataset'):
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             DATASETS.build(dataset)

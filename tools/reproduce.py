@@ -13,13 +13,18 @@ import argparse
 import os
 import shlex
 from pathlib import Path
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from mmcoop.command_line import CfgOptions
-from mmcoop.datasets.catalog import CATALOG
+from mmcoop.datasets.catalog import CATALOG, SPLITS
+from mmcoop.datasets.coop_dataset import describe, missing_sources
 from mmcoop.protocol.execute import result_of, run_all
 from mmcoop.protocol.methods import find_method, in_order
 from mmcoop.protocol.plan import PLANS, Plan, Run
+from mmcoop.protocol.records import read_records
+from mmcoop.protocol.report import write, write_tables
+from mmcoop.protocol.tables import table as table_of
+from mmcoop.protocol.words import words_table
 
 ROOT = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
 
@@ -84,17 +89,67 @@ def command_line(run: Run, args: argparse.Namespace) -> str:
     return shlex.join(['python', tool, *words])
 
 
+def check_data(runs: List[Run], data_root: str) -> None:
+    """Exit with all that is missing of the data, before anything is run."""
+    needed: Dict[str, set] = {}
+    for run in runs:
+        learns = run.tool != 'test'
+        needed.setdefault(run.dataset, set()).update(
+            SPLITS if learns else ['test'])
+    gone = []
+    for name, splits in needed.items():
+        known = CATALOG[name]
+        sources = missing_sources(known, data_root, sorted(splits))
+        if sources:
+            gone.append(f'{known.title}:\n'
+                        + describe(known, data_root, sources))
+    if gone:
+        raise SystemExit(
+            'These are missing:\n' + '\n'.join(gone) + '\nSet --cfg-options '
+            'data_root=..., or choose other --datasets. tools/check_data.py '
+            'tells what is there.')
+
+
+def report(plan: Plan, runs: List[Run],
+           args: argparse.Namespace) -> None:
+    """Tables of the runs of this plan, and of no others in the folder."""
+    done = [args.work_dir / run.folder for run in runs
+            if result_of(run, args.work_dir, args.cfg_options) is not None]
+    if not done:
+        return
+    folder = args.work_dir / 'tables'
+    if plan.kind == 'words':
+        tables = [words_table(done)]
+        paths = write_tables(plan.kind, tables, folder)
+    else:
+        records = read_records(done)
+        tables = table_of(plan.kind, records)
+        paths = write(plan.kind, records, folder)
+    for table in tables:
+        print(f'\n{table.text()}')
+    print('\n'.join(map(str, paths)))
+
+
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
-    runs = make_plan(args).runs()
+    plan = make_plan(args)
+    runs = plan.runs()
     missing = [run for run in runs
                if result_of(run, args.work_dir, args.cfg_options) is None]
     if args.only_print:
         for run in missing:
             print(command_line(run, args))
         return
+    check_data(missing, args.cfg_options.get('data_root', 'data'))
     print(f'{len(runs)} runs, {len(runs) - len(missing)} of them done.')
     failed = run_all(missing, args.work_dir, args.cfg_options, ROOT)
+    report(plan, runs, args)
+    if failed:
+        raise SystemExit(
+            f'{len(failed)} of {len(missing)} runs failed; the same command '
+            'tries them again. First: '
+            + '; '.join(f'{run.folder}: {error}'
+                        for run, error in list(failed.items())[:3]))
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Test a model: python tools/test.py CONFIG CHECKPOINT.
 
-CHECKPOINT is a file, or the folder of a run: its last one. Zero-shot (configs,
-or --cfg-options templates=own) learns nothing and takes no checkpoint. Writes the metrics to
-result_test.json in --work-dir (./work_dirs/<config name>/test).
+CHECKPOINT is a file, or the folder of a run: its last one. Zero-shot CLIP
+(--cfg-options templates=own) learns nothing and takes none. Writes the metrics
+to result_test.json in --work-dir (./work_dirs/<config name>/test).
 """
 import argparse
 import os

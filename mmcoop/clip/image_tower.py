@@ -61,7 +61,6 @@ class ImageTower(FrozenModule):
             features = torch.cat([self.visual(part) for part in parts])
         return (features if self.dtype is None else features.float(), )
 
-
     @property
     def out_channels(self) -> int:
         """Width E of the features."""

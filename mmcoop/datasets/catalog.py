@@ -55,6 +55,11 @@ class PublishedSet:
     rule_needs: Tuple[Source, ...] = ()
     max_epochs: Optional[int] = None
 
+    @property
+    def by_class_folders(self) -> bool:
+        """ImageNet and its variants: no lists, a folder for each class."""
+        return self.split_file is None and self.name != 'fgvc_aircraft'
+
 
 def _sizes(train: int, val: int, test: int) -> Dict[str, int]:
     return dict(train=train, val=val, test=test)

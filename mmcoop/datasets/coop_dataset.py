@@ -109,6 +109,24 @@ def read_published(known: PublishedSet, data_root: str, split: str) -> Lists:
         FileNotFoundError: Something is missing; the message lists it all.
         ValueError: A file is not as it should be.
     """
+    check_published(known, data_root, split)
+    folder = os.path.join(data_root, known.folder)
+    if known.split_file is None:
+        if known.by_class_folders:
+            return _read_class_folders(known, data_root, split)
+        return _read_aircraft(folder, split)
+    path = os.path.join(folder, known.split_file.path)
+    if os.path.isfile(path):
+        return read_split_file(path)
+    return split_by_rule(known, folder)
+
+
+def check_published(known: PublishedSet, data_root: str, split: str) -> None:
+    """Look whether all is there, without listing images.
+
+    Raises:
+        FileNotFoundError: Something is missing; the message lists it all.
+    """
     gone = missing_sources(known, data_root, (split, ))
     if gone:
         raise FileNotFoundError(
@@ -116,15 +134,8 @@ def read_published(known: PublishedSet, data_root: str, split: str) -> Lists:
             f'{describe(known, data_root, gone)}\n'
             f'Put them there ({LAYOUT_URL} shows the layout), or set '
             f'data_root, which is {data_root!r} now.')
-    folder = os.path.join(data_root, known.folder)
-    if known.split_file is None:
-        if known.name == 'fgvc_aircraft':
-            return _read_aircraft(folder, split)
-        return _read_class_folders(known, data_root, split)
-    path = os.path.join(folder, known.split_file.path)
-    if os.path.isfile(path):
-        return read_split_file(path)
-    return split_by_rule(known, folder)
+    if known.by_class_folders:
+        check_class_folders(known, data_root, split)
 
 
 def counts(known: PublishedSet, lists: Lists,
@@ -193,8 +204,8 @@ def class_folders(known: PublishedSet, split: str) -> List[Tuple[str, str]]:
 def wordnet_ids(name: str) -> Tuple[str, ...]:
     """The classes of ``imagenet``, ``imagenet_a`` or ``imagenet_r``, sorted.
 
-    The rank in this list is the label. The lists are timm's, without which no
-    open_clip is installed.
+    The rank in this list is the label. The lists are those that timm carries,
+    which open_clip requires.
     """
     timm = importlib.util.find_spec('timm')  # importing it takes seconds
     path = Path(timm.origin).with_name('data') / f'_info/{name}_synsets.txt'
@@ -218,7 +229,6 @@ def check_class_folders(known: PublishedSet, data_root: str,
 
 def _read_class_folders(known: PublishedSet, data_root: str,
                         split: str) -> Lists:
-    check_class_folders(known, data_root, split)
     images = os.path.join(data_root, known.folder, known.images)
     triples, empty = [], []
     for label, (folder, name) in enumerate(class_folders(known, split)):
@@ -235,8 +245,8 @@ def _no_folders(known: PublishedSet, images: str, split: str,
     source, = (s for s in known.needs if split in s.splits)
     place = os.path.abspath(os.path.join(images, os.path.dirname(folders[0])))
     first = ', '.join(PurePath(folder).name for folder in folders[:5])
-    hint = ' Images lie there beside no class folder: move each into its ' \
-        'class\'s.' if image_names(place) else ''
+    hint = ' There are images in no class folder: move each into the ' \
+        'folder of its class.' if image_names(place) else ''
     return FileNotFoundError(
         f'{known.title}: {len(folders)} of {known.classes} class folders are '
         f'{what} in {place}: {first}' + (', ...' if len(folders) > 5 else '')

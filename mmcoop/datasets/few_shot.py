@@ -33,7 +33,8 @@ class FewShotDataset(DerivedDataset):
         **kwargs: Of :class:`DerivedDataset`: ``pipeline`` and the like.
 
     Raises:
-        ValueError: ``shots`` < 1, or a multi-label data set.
+        ValueError: ``shots`` < 1, a multi-label data set, or no image that is
+            left to draw.
     """
 
     def __init__(self,
@@ -73,6 +74,10 @@ class FewShotDataset(DerivedDataset):
                 or source.get_data_info(i).get('img_path') not in taken]
         labels = [labels[i] for i in free]
         drawn = draw(labels, shots, rng)
+        if not drawn:
+            raise ValueError(
+                f'no image is left for validation: all {len(source)} are in '
+                f'the training draw (shots={self.shots}). Take fewer shots.')
         self._metainfo = {**source.metainfo, **self._metainfo}
         if shots is not None:
             _say_if_short(labels, shots, self._metainfo.get('classes'))

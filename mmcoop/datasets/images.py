@@ -1,5 +1,6 @@
 """Reading image files, and looking at them before the expensive work."""
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, List, Optional, Union
 
@@ -8,6 +9,8 @@ from mmengine.logging import print_log
 from PIL import Image, ImageOps
 
 DECODED = 5000  # more images than this are looked at by their heads only
+
+_readable = set()  # stamps of files that were decoded
 
 
 def read_image(file: Union[str, BinaryIO],
@@ -39,12 +42,19 @@ def read_image(file: Union[str, BinaryIO],
         return image.convert('RGB')
 
 
+def file_stamp(path: str) -> tuple:
+    """What changes when a file is written, while a process looks at it."""
+    stat = os.stat(path)
+    return (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size,
+            stat.st_ino)
+
+
 def check_images(data_list: List[dict], unreadable: str) -> List[dict]:
     """Find images that are missing or cannot be read.
 
-    Every image is decoded, quickly; of more than 5000 with ``stop`` only the
-    heads are read (then :class:`mmcoop.LoadImage` names a damaged body when
-    its turn comes).
+    Every image is decoded, quickly and once a process; of more than 5000 with
+    ``stop`` only the heads are read (then :class:`mmcoop.LoadImage` names a
+    damaged body when its turn comes).
 
     Args:
         data_list: Data infos; those without a local ``img_path`` pass.
@@ -81,8 +91,12 @@ def _problem(path: Optional[str], decode: bool) -> Optional[str]:
     if path is None or '://' in path:  # in memory, or another file backend
         return None
     try:
+        stamp = file_stamp(path)
+        if stamp in _readable:
+            return None
         if decode:
             read_image(path, small=True)
+            _readable.add(stamp)
         else:
             Image.open(path).close()
     except FileNotFoundError:

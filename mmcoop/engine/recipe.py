@@ -7,7 +7,7 @@ and each may be absent:
 
     shots       images a class      -> every FewShotDataset, and the epochs
     seed        seed of the run     -> randomness, every FewShotDataset
-    max_epochs  epochs, or None     -> None: by shots and data set, as published
+    max_epochs  epochs, or None     -> None: by shots, or by the data set
     data_root   the data folder     -> every data set
     cached_views  views an image in training, or None: a new one each epoch
                                     -> the FeatureCacheHook
@@ -99,7 +99,9 @@ def val_draw(train: dict, pipeline: list) -> dict:
         or, where there is none, from the training images that are left.
     """
     source = copy.deepcopy(train['dataset'])
-    if source.get('split') == 'train' and not _is_a(source, 'FolderDataset'):
+    if _is_a(source, 'SplitFileDataset') or (
+            _is_a(source, 'CoOpDataset')
+            and 'val' in find(source['name']).sizes):
         source['split'] = 'val'
     return dict(copy.deepcopy(train), dataset=source,
                 val_of=copy.deepcopy(train['dataset']), pipeline=pipeline)
@@ -161,7 +163,8 @@ def _carry_val_split(cfg: Config) -> None:
     train, val = cfg.get('train_dataloader'), cfg.get('val_dataloader')
     if not (train and val):
         return
-    if split == 'val' and 'val_of' not in val.dataset:
+    drawn = any('val_of' in dataset for dataset in _datasets(val))
+    if split == 'val' and not drawn:
         if not is_few_shot(train.dataset):
             raise ValueError(
                 "val_split='val' draws validation images beside those of a "

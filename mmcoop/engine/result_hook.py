@@ -70,7 +70,7 @@ class ResultHook(Hook):
             metrics=self.metrics,
             method=cfg.get('method') or prompt and prompt.method,
             experiment=runner.experiment_name,
-            config=_dumped_config(runner),
+            config=config_as_run(runner),
             shots=getattr(dataloader.dataset, 'shots', cfg.get('shots')),
             trained_on=self.trained_on,
             evaluated_on=cfg.get('val_split', 'test')
@@ -124,7 +124,7 @@ def write_result(cfg, work_dir: str, filename: str, start: float,
     return result
 
 
-def _dumped_config(runner) -> str:
+def config_as_run(runner) -> str:
     """The config as it was run, which mmengine wrote into the work folder."""
     name = osp.basename(runner.cfg.filename or f'{runner.timestamp}.py')
     return osp.join(runner.work_dir, name)

@@ -5,7 +5,6 @@ cannot be named for certain raises :class:`NotCacheable`.
 """
 import hashlib
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List, Optional, Sequence
@@ -14,6 +13,8 @@ import numpy as np
 import torch
 import torch.nn as nn
 from mmcv.transforms import BaseTransform
+
+from ..datasets.images import file_stamp
 
 FORMAT = 1  # of the keys and of the files in a store
 # whatever decodes, resizes or computes: another version, another store
@@ -166,7 +167,12 @@ def image_keys(infos: Sequence[dict],
 
 
 class Digests:
-    """Digests of towers and files, for one run: taken anew after a change."""
+    """Digests of towers and files: taken anew after a change.
+
+    Those of files are kept for all runs of a process; a tower is known by
+    where its tensors are, which means something as long as it lives: one run.
+    """
+    _files = {}
 
     def __init__(self) -> None:
         self._known = {}
@@ -180,14 +186,8 @@ class Digests:
 
     def file(self, path: str) -> bytes:
         stamp = file_stamp(path)
-        if stamp not in self._known:
+        if stamp not in self._files:
             with open(path, 'rb') as file:
-                self._known[stamp] = hashlib.file_digest(
+                self._files[stamp] = hashlib.file_digest(
                     file, hashlib.blake2b).digest()
-        return self._known[stamp]
-
-
-def file_stamp(path: str) -> tuple:
-    """What changes when a file is written, while a run looks at it."""
-    stat = os.stat(path)
-    return path, stat.st_mtime_ns, stat.st_size, stat.st_ino
+        return self._files[stamp]

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from ..clip import ImageTower
 from ..datasets import ClassSubset, FewShotDataset
 from ..datasets.derived import DerivedDataset
+from ..datasets.images import file_stamp
 from ..models import CoOp, DataPreprocessor
 from . import keys as naming
 from .compute import Item, encode, gather_features, with_progress
@@ -120,7 +121,7 @@ class FeatureSource:
         for features in encode(self.model, items, self.loader,
                                self.precision):
             for index, _ in items[done:done + len(features)]:
-                if self.stamps and naming.file_stamp(
+                if self.stamps and file_stamp(
                         self.stamps[index][0]) != self.stamps[index]:
                     raise RuntimeError(
                         f'{self.stamps[index][0]} was changed while its '
@@ -158,7 +159,7 @@ class FeatureSource:
 
     def _keys(self, digests: Digests) -> List[bytes]:
         infos = [self.images.get_data_info(i) for i in self.indices]
-        self.stamps = {index: naming.file_stamp(info['img_path'])
+        self.stamps = {index: file_stamp(info['img_path'])
                        for index, info in zip(self.indices, infos)}
         seeds = None if self.views is None else [
             [self.images.view_seed(index, view) for index in self.indices]

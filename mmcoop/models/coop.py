@@ -46,7 +46,7 @@ class CoOp(ImageClassifier):
             clip = load_clip(**clip)
         if isinstance(head, dict):
             head = MODELS.build(_with_towers(head, clip))
-        clip_name = clip.text_tower.name  # no attribute before super().__init__
+        clip_name = clip.text_tower.name
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = {
                 'type': 'mmcoop.DataPreprocessor',

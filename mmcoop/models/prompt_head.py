@@ -83,7 +83,8 @@ class PromptLearnerHead(ClsHead):
         """L2-normalised class features, (K, E), in fp32.
 
         In evaluation, and where the prompt has nothing to learn, they are
-        computed once and kept until the prompt is changed in place, its classes, the device or the precision change, or
+        computed once and kept until the prompt is changed in place, its
+        classes, the device or the precision change, or ``train()`` or
         ``eval()`` is called (which follows every swap of ``.data``, as EMA's).
         """
         if not self.class_names:

@@ -101,9 +101,9 @@ def expand(templates: Union[str, Sequence[str]],
     unknown = [name for name in names if name not in sets]
     if unknown:
         raise ValueError(
-            f'templates={templates!r}: {", ".join(unknown)} is unknown; choose '
-            f'from {", ".join(sets)} (several joined by +), or write a '
-            'template with {} for the class name.')
+            f'templates={templates!r}: {", ".join(unknown)} is unknown; '
+            f'choose from {", ".join(sets)} (several joined by +), or write '
+            'a template with {} for the class name.')
     if 'own' in names and own is None:
         raise ValueError(
             f"templates={templates!r}: this data set has no template of its "

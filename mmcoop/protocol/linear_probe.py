@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from ..command_line import build_runner
 from ..engine import FeatureCacheHook, apply_recipe
 from ..engine.recipe import LOADERS, SEED, SHOTS
-from ..engine.result_hook import write_result
+from ..engine.result_hook import config_as_run, write_result
 from ..features.keys import Digests, NotCacheable
 from ..features.source import FeatureSource
 
@@ -161,8 +161,7 @@ def _write(runner: Runner, sources: List[FeatureSource], found: Found,
         metrics={'accuracy/top1': top1},
         method='linear-probe',
         experiment=runner.experiment_name,
-        config=osp.join(runner.work_dir, osp.basename(
-            cfg.filename or f'{runner.timestamp}.py')),
+        config=config_as_run(runner),
         shots=train.shots,
         C=found.C,
         val_accuracy=found.val_accuracy,

@@ -64,9 +64,12 @@ def dataset_title(dataset: str) -> str:
 
 def backbone_title(backbone: str) -> str:
     """``ViT-B/16`` for ViT-B-16; of a file its name."""
-    if backbone.endswith('.json'):
-        return Path(backbone).stem
-    return backbone.replace('-B-', '-B/').replace('-L-', '-L/')
+    return Path(backbone).stem.replace('-B-', '-B/').replace('-L-', '-L/')
+
+
+def known_backbone(backbone: str) -> str:
+    """The name of ``BACKBONES`` for a file or a QuickGELU twin of it."""
+    return Path(backbone).stem.removesuffix('-quickgelu')
 
 
 def sort_methods(methods: Iterable[str]) -> List[str]:
@@ -88,7 +91,7 @@ def _method_rank(method: str) -> tuple:
     match = COOP_NAME.fullmatch(name)
     if match:
         length, position, csc, words = match.groups()
-        return (1, -int(length), bool(csc), bool(words),
+        return (1, length != '16', -int(length), bool(csc), bool(words),
                 POSITIONS.index(position), method)
     known = list(METHODS)
     return (0, known.index(name), method) if name in METHODS else (2, method)

@@ -3,15 +3,15 @@ from collections import defaultdict
 from typing import Hashable, Iterable, List, Sequence
 
 from ..datasets.catalog import CATALOG
-from .names import (SOURCE, dataset_title, method_title, sort_datasets,
-                    sort_methods)
+from .names import (SOURCE, dataset_title, known_backbone, method_title,
+                    sort_datasets, sort_methods)
 from .published import AVERAGE, RE_RUNS
 from .records import Record
 from .scores import published_epochs, selection, shots_label, shots_of
 
 PUBLISHED_SEEDS = {1, 2, 3}
-PUBLISHED = ('published: the numbers of the papers, of the same CLIP weights '
-             'and whole test sets; not run here.')
+PUBLISHED = ("published: numbers of the papers, with OpenAI's CLIP weights and"
+             ' whole test sets; not run here.')
 
 
 def notes(records: Sequence[Record]) -> List[str]:
@@ -27,7 +27,7 @@ def published_notes(dataset: str, backbones: Iterable[str]) -> List[str]:
     said = [PUBLISHED]
     if dataset == AVERAGE:
         said.append('The published average is over eleven data sets.')
-    if dataset == SOURCE and 'RN50' in backbones:
+    if dataset == SOURCE and 'RN50' in map(known_backbone, backbones):
         said.append('Independent re-runs of CoOp on ImageNet with RN50 and '
                     f'16 shots gave about {RE_RUNS}.')
     return said

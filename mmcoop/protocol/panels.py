@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # no global state, no display
 
-from .names import OWN, PROBE, method_title, published_title
+from .names import OWN, PROBE, context_length, method_title, published_title
 from .published import AVERAGE, few_shot
 from .scores import Score, shots_label
 from .studies import Study
@@ -25,7 +25,7 @@ def panels(count: int, width: float = 3.1,
     """A figure with a grid of as many panels, nearly square."""
     columns = count if count < 4 else math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    size = (max(width * columns, 5.4), max(height * rows, 3.6) + 0.6)
+    size = (max(width * columns, 5.4), max(height * rows, 3.6) + 0.3)
     figure = Figure(figsize=size, layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[count:]:
@@ -50,30 +50,32 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     width = figure.get_figwidth()
     letters = max(map(len, entries))
     columns = max(1, min(len(entries), int(width / (0.07 * letters + 0.5))))
+    rows = math.ceil(len(entries) / columns)
+    figure.set_figheight(figure.get_figheight() + 0.2 * rows)
     figure.legend(entries.values(), entries, loc='outside upper center',
                   ncols=columns, fontsize=9, frameon=False)
 
 
 def styles(methods: Sequence[str]) -> Dict[str, dict]:
-    """A colour, a marker and a line for each method."""
-    chosen, trained = {}, 0
-    for method in methods:
-        if method == OWN:
-            chosen[method] = dict(color=BLACK, marker='*', linestyle=':')
-        elif method == PROBE:
-            chosen[method] = dict(color=GREY, marker='x', linestyle='--')
-        else:
-            i, trained = trained % len(PALETTE), trained + 1
-            chosen[method] = dict(color=PALETTE[i], marker=MARKERS[i],
-                                  linestyle='-')
-    return chosen
+    """A colour, a marker and a line for each method; CoOp's come first."""
+    chosen = {
+        OWN: dict(color=BLACK, marker='*', linestyle=':'),
+        PROBE: dict(color=GREY, marker='x', linestyle='--'),
+    }
+    others = [method for method in methods if method not in chosen]
+    others.sort(key=lambda method: context_length(method) is None)
+    for i, method in enumerate(others):
+        turn, i = divmod(i, len(PALETTE))
+        chosen[method] = dict(color=PALETTE[i], marker=MARKERS[i],
+                              linestyle='-.' if turn else '-')
+    return {method: chosen[method] for method in methods}
 
 
 def curves(axis: Axes, study: Study, place: str) -> None:
     """Accuracy against shots, with a band of one deviation over seeds.
 
-    Zero-shot is a star at 0 with a dotted line; published numbers of the
-    first method of CoOp are hollow.
+    Zero-shot is a star at 0 with a dotted line; published numbers of CoOp
+    are hollow.
     """
     position = {shots: i for i, shots in enumerate(study.columns)}
     style = styles(study.methods)
@@ -84,11 +86,11 @@ def curves(axis: Axes, study: Study, place: str) -> None:
         if scores:
             _curve(axis, position, scores, method_title(method),
                    style[method])
-    for method in study.methods:
+    for method in filter(context_length, study.methods):
         known = {shots: few_shot(place, method, study.backbone, shots)
-                 for shots in study.columns if shots}
+                 for shots in study.columns}
         known = {shots: top1 for shots, top1 in known.items() if top1}
-        if known and method != PROBE:
+        if known:
             axis.plot([position[shots] for shots in known], known.values(),
                       label=published_title(method), linestyle='none',
                       marker=style[method]['marker'], markersize=8,
@@ -96,8 +98,7 @@ def curves(axis: Axes, study: Study, place: str) -> None:
                       markeredgecolor=style[method]['color'])
     axis.set_xlim(-0.4, len(position) - 0.6)
     axis.set_xticks(range(len(position)), map(shots_label, position))
-    title = study.place_title(place)
-    tidy(axis, title)
+    tidy(axis, study.place_title(place))
     if place == AVERAGE:
         axis.title.set_fontweight('bold')
 
@@ -114,6 +115,10 @@ def _curve(axis: Axes, position: Dict[float, int],
         return
     spread = [score.deviation or 0 for score in scores.values()]
     axis.plot(x, means, label=label, markersize=4.5, linewidth=1.4, **style)
+    if len(x) == 1:  # a band would have no width
+        axis.errorbar(x, means, spread, color=style['color'], capsize=2.5,
+                      linewidth=1)
+        return
     axis.fill_between(x, [m - s for m, s in zip(means, spread)],
                       [m + s for m, s in zip(means, spread)],
                       color=style['color'], alpha=0.18, linewidth=0)

@@ -1,16 +1,16 @@
 """The pictures of the paper, from records."""
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from matplotlib.figure import Figure
 
 from . import studies
-from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
-                    method_title, sort_methods)
+from .names import (SOURCE, TARGETS, backbone_title, context_length,
+                    dataset_title, method_title, sort_methods)
 from .panels import (BLACK, GAIN, LOSS, TOP1, add_legend, bars, curves, panels,
                      styles, tidy)
 from .published import AVERAGE
-from .records import Record
+from .records import ZERO_SHOT, Record
 from .scores import Score, average, most_shots, separate, shots_title
 from .studies import Study
 from .table import slug
@@ -83,11 +83,10 @@ def _curves_figure(study: Study, places: Sequence[str]) -> Figure:
 
 def gains(study: Study) -> Dict[str, float]:
     """CoOp at most shots less zero-shot, a data set; the largest first."""
-    coop = studies.first_coop(study.methods)
-    zero_shot = next((m for m in study.methods if 'zeroshot' in m), None)
-    if coop not in study.methods or zero_shot is None:
+    coop, shots = _first_coop(study)
+    zero_shot = next(iter(study.methods))
+    if coop is None or not zero_shot.startswith(ZERO_SHOT):
         return {}
-    shots = most_shots([r for r in study.records if r.method == coop])
     found = {}
     for dataset in study.datasets:
         ours = study.at(dataset, coop, shots)
@@ -100,8 +99,7 @@ def gains(study: Study) -> Dict[str, float]:
 def gain_figure(study: Study) -> Figure:
     """A bar a data set: what CoOp gains over zero-shot."""
     found = gains(study)
-    coop = studies.first_coop(study.methods)
-    shots = most_shots([r for r in study.records if r.method == coop])
+    coop, shots = _first_coop(study)
     figure = Figure(figsize=(6, 1.2 + 0.3 * len(found)), layout='constrained')
     axis = figure.subplots()
     bar = axis.barh(
@@ -190,6 +188,12 @@ def base_to_new_figure(study: Study) -> Figure:
     add_legend(figure, axes)
     figure.supxlabel(f'{TOP1}, {study.condition}', fontsize=10)
     return figure
+
+
+def _first_coop(study: Study) -> Tuple[Optional[str], Optional[float]]:
+    """The first method of CoOp, and the most shots it has."""
+    coop = next(filter(context_length, study.methods), None)
+    return coop, most_shots([r for r in study.records if r.method == coop])
 
 
 def _mean(score: Optional[Score]) -> Optional[float]:

@@ -15,7 +15,7 @@ with RN50 and 16 shots was published as 62.97 (FEW_SHOT) and as 62.95
 """
 from typing import Dict, Optional, Tuple
 
-from .names import OWN, PROBE, SOURCE, TARGETS
+from .names import OWN, PROBE, SOURCE, TARGETS, known_backbone
 
 AVERAGE = 'average'  # in the place of a data set: over the paper's eleven
 
@@ -88,7 +88,7 @@ def few_shot(dataset: str, method: str, backbone: str,
         backbone: open_clip's name.
         shots: Images a class; 0 for zero-shot.
     """
-    if backbone == 'RN50':
+    if known_backbone(backbone) == 'RN50':
         if dataset == AVERAGE:
             return FEW_SHOT_AVERAGE.get(method, {}).get(shots)
         if (method, shots) == ('coop-m16-end', 16) and dataset in FEW_SHOT:
@@ -102,6 +102,7 @@ def from_source(dataset: str, method: str, backbone: str,
 
     Zero-shot needs no source: its numbers are of ``dataset`` itself.
     """
+    backbone = known_backbone(backbone)
     if method == 'zeroshot-ensemble7' and dataset == SOURCE:
         return ENSEMBLE.get(backbone)
     if shots not in (0, 16) or (shots == 0) != (method == OWN):

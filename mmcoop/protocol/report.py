@@ -4,6 +4,7 @@ from typing import List, Sequence, Union
 
 from .pictures import draw
 from .records import Record
+from .table import Table
 from .tables import table
 
 
@@ -17,15 +18,22 @@ def write(kind: str, records: Sequence[Record],
         folder: Where to; made if it is not there.
 
     Returns:
-        ``KIND.md`` with all of it, a CSV for each table, a PNG for each
-        picture; nothing where no record belongs to the kind.
+        As :func:`write_tables`, and a PNG for each picture; nothing where no
+        record belongs to the kind.
     """
     tables = table(kind, records)
     if not tables:
         return []
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return write_tables(kind, tables, folder, draw(kind, records, folder))
+
+
+def write_tables(kind: str, tables: Sequence[Table],
+                 folder: Union[str, Path],
+                 pictures: Sequence[Path] = ()) -> List[Path]:
+    """Write ``KIND.md`` with tables and pictures, and a CSV for each table."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = draw(kind, records, folder)
     parts = [f'# {kind}\n']
     parts += [f'![{path.stem}]({path.name})\n' for path in pictures]
     parts += [part.markdown() for part in tables]

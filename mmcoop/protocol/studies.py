@@ -120,33 +120,35 @@ def backbones(records: Sequence[Record]) -> List[Study]:
 
 def ensembles(records: Sequence[Record]) -> List[Study]:
     """Hand-written prompts and their ensembles beside CoOp (Table 2)."""
-    found = [r for r in _in_place(records, targets=True) if r.zero_shot]
+    found = _in_place(records, targets=True)
     where = {r.dataset for r in found if r.method.startswith(ENSEMBLES)}
-    coop = first_coop(r.method for r in records)
-    return _by_backbones([
-        r for r in found + _only(_in_place(records), coop)
-        if r.dataset in where])
+    found = [r for r in found if r.dataset in where]
+    coop = _only(found, first_coop(r.method for r in found))
+    return _by_backbones([r for r in found if r.zero_shot] + coop)
 
 
 def init(records: Sequence[Record]) -> List[Study]:
     """A random context beside one that starts from words (Table 3)."""
-    groups = _by_backbone(_only(_in_place(records), *WORDS))
-    return [
-        _at_most_shots(group, backbone) for backbone, group in groups.items()
-        if _only(group, WORDS[1])
-    ]
+    studies = []
+    for backbone, group in _by_backbone(_in_place(records)).items():
+        shots = most_shots(_only(group, WORDS[1]))
+        if shots:
+            studies.append(_at_shots(_only(group, *WORDS), backbone, shots))
+    return studies
 
 
 def adaptations(records: Sequence[Record]) -> List[Study]:
     """Other ways to adapt CLIP beside CoOp (Table 5)."""
     studies = []
     for backbone, group in _by_backbone(_in_place(records)).items():
-        where = {r.dataset for r in _only(group, *ADAPTATIONS)}
+        others = _only(group, *ADAPTATIONS)
+        where, shots = {r.dataset for r in others}, most_shots(others)
         group = [r for r in group if r.dataset in where]
         coop = first_coop(r.method for r in group)
         if where:
-            studies.append(_at_most_shots(
-                _only(group, OWN, PROBE, *ADAPTATIONS, coop), backbone))
+            studies.append(_at_shots(
+                _only(group, OWN, PROBE, *ADAPTATIONS, coop), backbone,
+                shots))
     return studies
 
 
@@ -157,8 +159,8 @@ def base_to_new(records: Sequence[Record]) -> List[Study]:
         and (r.zero_shot or r.trained_subset == 'base')
     ]
     return [
-        _at_most_shots(_own_template(group), backbone,
-                       lambda r: r.class_subset, ['base', 'new'])
+        _at_shots(_own_template(group), backbone, most_shots(group),
+                  lambda r: r.class_subset, ['base', 'new'])
         for backbone, group in _by_backbone(found).items()
     ]
 
@@ -166,7 +168,8 @@ def base_to_new(records: Sequence[Record]) -> List[Study]:
 def domain(records: Sequence[Record]) -> List[Study]:
     """Trained on ImageNet, tested on its variants (Table 1), by backbone."""
     return _transfers(
-        [r for r in records if r.dataset in (SOURCE, *TARGETS)], SOURCE)
+        [r for r in records if r.dataset in (SOURCE, *TARGETS)], SOURCE,
+        TARGETS)
 
 
 def domain_lacking(found: Sequence[Study]) -> Dict[str, List[str]]:
@@ -185,8 +188,9 @@ def cross_dataset(records: Sequence[Record]) -> List[Study]:
     for source in sort_datasets({r.trained_on for r in records} - {None}):
         found = [r for r in records
                  if source != SOURCE or r.dataset not in TARGETS]
-        studies += [study for study in _transfers(found, source)
-                    if any(not r.zero_shot for r in study.records)]
+        targets = {r.dataset for r in found if r.trained_on == source}
+        studies += [study for study in _transfers(found, source, targets)
+                    if most_shots(study.records)]
     return studies
 
 
@@ -210,13 +214,13 @@ def first_coop(methods: Iterable[str]) -> Optional[str]:
     return next(iter(sort_methods(found)), None)
 
 
-def _transfers(records: Sequence[Record], source: str) -> List[Study]:
+def _transfers(records: Sequence[Record], source: str,
+               targets: Iterable[str]) -> List[Study]:
     """Methods on a source and its targets, a study for each backbone."""
     whole = [r for r in _own_template(records)
              if r.class_subset is r.trained_subset is None]
-    away = [r for r in whole if r.trained_on == source]
-    targets = {r.dataset for r in away} or set(TARGETS)
-    away += [r for r in whole if r.zero_shot and r.dataset in targets]
+    away = [r for r in whole if r.dataset in targets and (
+        r.zero_shot or r.trained_on == source)]
     shots, studies = most_shots(away), []
     for backbone, group in _by_backbone(away).items():
         methods = {r.method for r in group}
@@ -274,12 +278,13 @@ def _by_shots(records: Sequence[Record], backbone: str) -> Study:
 def _by_backbones(records: Sequence[Record]) -> List[Study]:
     if not records:
         return []
-    return [_at_most_shots(records, None, lambda r: r.backbone,
-                           sort_backbones(r.backbone for r in records))]
+    return [_at_shots(records, None, most_shots(records),
+                      lambda r: r.backbone,
+                      sort_backbones(r.backbone for r in records))]
 
 
-def _at_most_shots(records: Sequence[Record], backbone: Optional[str],
-                   column=_nothing, columns=(None, )) -> Study:
-    shots = most_shots(records)
+def _at_shots(records: Sequence[Record], backbone: Optional[str],
+              shots: Optional[float], column=_nothing,
+              columns=(None, )) -> Study:
     return Study(at_shots(records, shots), column, list(columns), backbone,
                  shots, records)

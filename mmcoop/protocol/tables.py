@@ -2,12 +2,12 @@
 from typing import Callable, List, Optional, Sequence
 
 from . import published, studies
-from .names import (OWN, PROBE, SOURCE, backbone_title, method_title,
-                    published_title, sort_methods)
+from .names import (OWN, PROBE, SOURCE, backbone_title, known_backbone,
+                    method_title, published_title, sort_methods)
 from .notes import (average_note, notes, published_notes, shots_note,
                     study_notes)
 from .published import AVERAGE
-from .records import Record
+from .records import ZERO_SHOT, Record
 from .scores import separate, shots_label
 from .studies import Study
 from .table import Cell, Table, slug
@@ -46,7 +46,8 @@ def few_shot_tables(records: Sequence[Record]) -> List[Table]:
 def context_length_tables(records: Sequence[Record]) -> List[Table]:
     """A row for each length, a column for each number of shots."""
     return [
-        _by_shots('context-length', study, place, (OWN, 'coop-m16-end', 'coop-m4-end'))
+        _by_shots('context-length', study, place,
+                  (OWN, 'coop-m16-end', 'coop-m4-end'))
         for study in studies.context_lengths(records)
         for place in study.places
     ]
@@ -114,7 +115,7 @@ def _by_backbone(kind: str, study: Study, place: str,
                  compare: Sequence[str]) -> Table:
 
     def known(method: str, backbone: str) -> Optional[float]:
-        shots = 0 if method.startswith('zeroshot') else study.shots
+        shots = 0 if method.startswith(ZERO_SHOT) else study.shots
         return published.from_source(place, method, backbone, shots)
 
     condition = f', {study.condition}' if study.condition else ''
@@ -162,7 +163,7 @@ def _init(study: Study) -> Table:
     said = notes(study.records) + shots_note(study)
     if AVERAGE in places:
         said.append(average_note(study.lacking))
-        if (study.backbone, study.shots) == ('RN50', 16):
+        if _is_rn50_16(study):
             rows += [[published_title(method), top1] + [None] *
                      len(study.datasets)
                      for method, top1 in published.INIT.items()]
@@ -176,7 +177,7 @@ def _init(study: Study) -> Table:
 def _adaptations(study: Study, place: str) -> Table:
     header = ['method', 'top-1', 'gain over zero-shot']
     known, said = {}, study_notes(study, place)
-    if (place, study.backbone, study.shots) == (SOURCE, 'RN50', 16):
+    if place == SOURCE and _is_rn50_16(study):
         known = published.ADAPTATIONS
         header += ['published', 'published gain']
         said += published_notes(place, [study.backbone])
@@ -193,6 +194,11 @@ def _adaptations(study: Study, place: str) -> Table:
         slug('adaptations', study.backbone, place),
         f'Ways to adapt CLIP, {study.place_title(place)}, '
         f'{study.condition}: top-1 (%)', header, rows, said)
+
+
+def _is_rn50_16(study: Study) -> bool:
+    """Whether the paper's studies were made under the same conditions."""
+    return known_backbone(study.backbone) == 'RN50' and study.shots == 16
 
 
 def _gain(top1: Optional[float], zero_shot: Optional[float]) -> Cell:

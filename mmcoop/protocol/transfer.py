@@ -4,7 +4,7 @@ from typing import List, Optional, Sequence
 
 from . import published, studies
 from .names import (OWN, PROBE, SOURCE, TARGETS, backbone_title, dataset_title,
-                    method_title, published_title)
+                    known_backbone, method_title, published_title)
 from .notes import average_note, notes, published_notes, shots_note
 from .published import AVERAGE
 from .records import Record
@@ -110,7 +110,8 @@ def _domain_rows(study: Study, targets: Sequence[str],
 
 
 def _published_base_to_new(study: Study) -> List[List[Cell]]:
-    if (study.backbone, study.shots) != published.BASE_TO_NEW_AT:
+    at = known_backbone(study.backbone), study.shots
+    if at != published.BASE_TO_NEW_AT:
         return []
     return [['Average (published)', *row] for row in published.BASE_TO_NEW]
 

@@ -164,7 +164,7 @@ class TestImageNet:
         plant(tmp_path / 'imagenet/images/val',
               ['ILSVRC2012_val_00000001.JPEG'])
         with pytest.raises(FileNotFoundError, match='1000 of 1000 class '
-                           'folders.* beside no class folder'):
+                           'folders.* images in no class folder'):
             CoOpDataset('imagenet', 'test', str(tmp_path))
 
     def test_v2_folders_are_numbers(self, tmp_path):
