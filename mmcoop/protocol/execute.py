@@ -22,8 +22,7 @@ def result_of(run: Run, work_dir: Path, common: Dict[str, object]
     Raises:
         ValueError: It was run with other options.
     """
-    name = 'result_test.json' if run.tool == 'test' else 'result.json'
-    path = work_dir / run.folder / name
+    path = work_dir / run.folder / run.result
     if not path.exists():
         return None
     result = json.loads(path.read_text())

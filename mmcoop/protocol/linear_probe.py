@@ -9,7 +9,7 @@ import os.path as osp
 import time
 import warnings
 from contextlib import nullcontext
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from ..engine.recipe import LOADERS, SEED, SHOTS
 from ..engine.result_hook import config_as_run, write_result
 from ..features.keys import Digests, NotCacheable
 from ..features.source import FeatureSource
+from .probe_transfer import save_probe
 
 try:
     import sklearn
@@ -150,6 +151,11 @@ def probe(cfg: Config) -> dict:
         f'Linear probe: {top1:.2f} % on {len(test.labels)} test images (C='
         f'{found.C:.4g}, {found.val_accuracy:.2f} % on val)', 'current',
         logging.INFO)
+    save_probe(runner.work_dir, found.classifier, dict(
+        dataset=runner.cfg.get('dataset'), clip=runner.model.clip_name,
+        tower=sources[0].identity['tower'], shots=sources[0].images.shots,
+        seed=runner.seed, class_subset=runner.cfg.get('class_subset'),
+        classes=sources[0].images.metainfo['classes']))
     return _write(runner, sources, found, top1, start)
 
 
@@ -209,7 +215,8 @@ def plan(cfg: Config) -> Config:
     return cfg
 
 
-def feature_sources(runner: Runner) -> List[FeatureSource]:
+def feature_sources(runner: Runner, names: Sequence[str] = LOADERS
+                    ) -> List[FeatureSource]:
     """Sources of the features to train, choose and test on.
 
     Raises:
@@ -218,7 +225,7 @@ def feature_sources(runner: Runner) -> List[FeatureSource]:
     folder = next((hook.folder for hook in runner.hooks
                    if isinstance(hook, FeatureCacheHook)), None)
     digests, sources = Digests(), []
-    for name in LOADERS:
+    for name in names:
         loader = runner.build_dataloader(runner.cfg[name], runner.seed)
         try:
             sources.append(FeatureSource(runner.model, loader, nullcontext,
@@ -227,9 +234,8 @@ def feature_sources(runner: Runner) -> List[FeatureSource]:
             raise ValueError(
                 f'the linear probe encodes each image of {name} once, which '
                 f'is not possible here: {error}.') from error
-    train, _, test = [source.images.metainfo.get('classes')
-                      for source in sources]
-    if train is None or list(train) != list(test or ()):
+    given = [source.images.metainfo.get('classes') for source in sources]
+    if None in given or any(list(c) != list(given[0]) for c in given):
         raise ValueError(
             'the class names in testing are not those in training (metainfo '
             'classes), and a linear probe knows no others: test on the same '

@@ -48,7 +48,14 @@ class Run:
 
     @property
     def tool(self) -> str:
-        return 'test' if self.trained else find_method(self.method).tool
+        tool = find_method(self.method).tool
+        return 'test' if self.trained and tool == 'train' else tool
+
+    @property
+    def result(self) -> str:
+        """Name of its JSON, in its folder."""
+        tested = self.trained or self.tool == 'test'
+        return 'result_test.json' if tested else 'result.json'
 
     def options(self, common: Dict[str, object]) -> Dict[str, object]:
         """Its ``--cfg-options``; ``common`` are those of all runs."""
@@ -139,6 +146,8 @@ class Plan:
     def _base_to_new(self, run: Run) -> Iterator[Run]:
         base = replace(run, class_subset='base')
         yield base
+        if run.method == 'linear-probe':
+            return  # it knows no new classes
         yield replace(run, class_subset='new',
                       trained=base if run.shots else None)
 
@@ -146,7 +155,8 @@ class Plan:
         if self.source is None:
             return
         for target in self.datasets:
-            if target != self.source:
+            known = run.method != 'linear-probe' or target in VARIANTS
+            if target != self.source and known:
                 yield replace(run, dataset=target,
                               trained=run if run.shots else None)
 

@@ -36,6 +36,21 @@ def test_eleven():
     assert len(ELEVEN) == 11 and ELEVEN[0] == 'imagenet'
 
 
+def test_a_probe_is_tested_where_its_classes_are():
+    plan = PLANS['cross-dataset'].with_changes(methods=['linear-probe'],
+                                               seeds=[1])
+    assert [run.dataset for run in plan.runs()] == ['imagenet']
+    plan = PLANS['domain'].with_changes(
+        methods=['linear-probe'], seeds=[1], backbones=['RN50'])
+    probe, *tests = plan.runs()
+    assert [run.dataset for run in tests] == [
+        'imagenetv2', 'imagenet_sketch', 'imagenet_a', 'imagenet_r']
+    assert {run.tool for run in tests} == {'linear_probe'}
+    assert tests[0].command(Path('w'), {})[2] == f'w/{probe.folder}'
+    assert (probe.result, tests[0].result) == ('result.json',
+                                               'result_test.json')
+
+
 def test_changes():
     plan = PLANS['few-shot'].with_changes(
         datasets=['dtd'], shots=[2], seeds=[5], methods=['coop-m8-front'])
