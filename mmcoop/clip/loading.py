@@ -86,12 +86,15 @@ def load_clip(model_name: Optional[str] = None,
             of another architecture, or no network; the message says what to
             fetch and where to put it.
     """
-    if _kept is not None:
-        key = (model_name, pretrained, quick_gelu, cache_dir, precision)
-        if key not in _kept:
-            _kept[key] = _load(*key)
+    key = (model_name, pretrained, quick_gelu, cache_dir, precision)
+    if _kept is not None and key in _kept:
         return _kept[key]
-    return _load(model_name, pretrained, quick_gelu, cache_dir, precision)
+    # weights begin as random ones: a context's start must not depend on that
+    with torch.random.fork_rng(devices=[]):
+        clip = _load(*key)
+    if _kept is not None:
+        _kept[key] = clip
+    return clip
 
 
 def _load(model_name: Optional[str], pretrained: Optional[str],

@@ -35,6 +35,7 @@ def save_probe(work_dir: str, classifier, about: dict) -> None:
     if len(weight) == 1:  # two classes: the first one's logit is 0
         weight, bias = [np.concatenate([np.zeros_like(part), part])
                         for part in (weight, bias)]
+    weight = np.ascontiguousarray(weight)  # else safetensors transposes it
     save_file(dict(weight=weight, bias=bias), osp.join(work_dir, PROBE),
               metadata=dict(about=json.dumps(about)))
 
