@@ -21,10 +21,10 @@ from mmcoop.datasets.coop_dataset import describe, missing_sources
 from mmcoop.protocol.execute import result_of, run_all
 from mmcoop.protocol.methods import find_method, in_order
 from mmcoop.protocol.plan import PLANS, Plan, Run
-from mmcoop.protocol.records import read_records
-from mmcoop.protocol.report import write, write_tables
-from mmcoop.protocol.tables import table as table_of
-from mmcoop.protocol.words import words_table
+from mmcoop.report.records import read_records
+from mmcoop.report.tables import table as table_of
+from mmcoop.report.words import words_table
+from mmcoop.report.write import write, write_tables
 
 ROOT = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
 

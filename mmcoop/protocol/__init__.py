@@ -1,1 +1,1 @@
-"""Experiments around a model: the protocols of the paper."""
+"""What the paper runs: plans, their execution, probes, reading of prompts."""

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from ..conftest import ROOT
-from ..protocol.results import write_result
+from ..report.results import write_result
 
 
 def tool(*args):

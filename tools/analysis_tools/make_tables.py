@@ -8,9 +8,9 @@ tables and writes them as Markdown and CSV, and the pictures as PNG.
 import argparse
 from pathlib import Path
 
-from mmcoop.protocol.records import FILES, read_records
-from mmcoop.protocol.report import write
-from mmcoop.protocol.tables import KINDS, table
+from mmcoop.report.records import FILES, read_records
+from mmcoop.report.tables import KINDS, table
+from mmcoop.report.write import write
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """Tables: numbers worked out by hand."""
 import pytest
 
-from mmcoop.protocol.tables import KINDS, table
+from mmcoop.report.tables import KINDS, table
 
 from .results import record, seeds
 

@@ -24,7 +24,7 @@ def draw(kind: str, records: Sequence[Record],
     """Draw the pictures of a kind into a folder that is there.
 
     Args:
-        kind: One of :data:`mmcoop.protocol.tables.KINDS`.
+        kind: One of :data:`mmcoop.report.tables.KINDS`.
         records: Results of any kinds.
         folder: Where to.
 

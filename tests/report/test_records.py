@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from mmcoop.protocol.records import Record, read_records
+from mmcoop.report.records import Record, read_records
 
 from .results import write_result
 

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Iterable, List, Optional
 
 from ..datasets.catalog import CATALOG
-from .methods import COOP_NAME, WORDS
+from ..protocol.methods import COOP_NAME, WORDS
 
 OWN = 'zeroshot-own'  # each data set's hand-written template
 PROBE = 'linear-probe'

@@ -7,8 +7,8 @@ from typing import List, Sequence
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from ..protocol.read_prompt import read_prompt
 from .names import backbone_title, dataset_title
-from .read_prompt import read_prompt
 from .table import Table
 
 

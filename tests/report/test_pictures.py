@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmcoop.protocol.names import TARGETS
-from mmcoop.protocol.pictures import draw, figures
-from mmcoop.protocol.report import write
-from mmcoop.protocol.tables import KINDS
+from mmcoop.report.names import TARGETS
+from mmcoop.report.pictures import draw, figures
+from mmcoop.report.tables import KINDS
+from mmcoop.report.write import write
 
 from .results import record, seeds
 

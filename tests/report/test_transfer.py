@@ -1,8 +1,8 @@
 """Tables of transfer: numbers worked out by hand."""
 import pytest
 
-from mmcoop.protocol.names import TARGETS
-from mmcoop.protocol.tables import table
+from mmcoop.report.names import TARGETS
+from mmcoop.report.tables import table
 
 from .results import record, seeds
 from .test_tables import cells

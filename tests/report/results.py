@@ -2,7 +2,7 @@
 import json
 from pathlib import Path
 
-from mmcoop.protocol.records import Record
+from mmcoop.report.records import Record
 
 
 def record(dataset, method, shots=None, seed=None, top1=0., backbone='RN50',

@@ -13,7 +13,7 @@ def write(kind: str, records: Sequence[Record],
     """Write the tables and pictures of a kind.
 
     Args:
-        kind: One of :data:`mmcoop.protocol.tables.KINDS`.
+        kind: One of :data:`mmcoop.report.tables.KINDS`.
         records: Results of any kinds.
         folder: Where to; made if it is not there.
 
