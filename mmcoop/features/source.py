@@ -94,7 +94,7 @@ class FeatureSource:
         start = time.perf_counter()
         store = None if self.folder is None else FeatureStore(
             self.folder, dict(
-                tower_name=self.model.head.text_tower.name,
+                tower_name=self.model.clip_name,
                 pipeline_short=short(self.images.pipeline.transforms),
                 **self.identity))
         features, found, computed = gather_features(

@@ -1,0 +1,181 @@
+"""tools/reproduce.py and tools/transfer.py, on the smallest of everything."""
+import importlib.util
+import json
+import shlex
+
+import pytest
+
+from mmcoop.datasets.catalog import CATALOG
+
+from ..conftest import DATA, ROOT, needs_data
+from ..datasets import trees
+
+
+def tool(name):
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture
+def options(small_clip, monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+    def make(data_root, **more):
+        more = {'data_root': data_root, 'cached_views': 1,
+                'max_epochs': 1, **more}
+        return ['--cfg-options',
+                f'model.clip.pretrained={small_clip["pretrained"]}',
+                *(f'{name}_dataloader.num_workers=0'
+                  for name in ('train', 'val', 'test')),
+                *(f'{key}={value}' for key, value in more.items())]
+
+    return make
+
+
+@pytest.fixture
+def towers(small_clip):
+    return ['--backbones', small_clip['model_name']]
+
+
+@needs_data
+def test_base_to_new(tmp_path, options, towers, capsys):
+    words = ['base-to-new', '--datasets', 'eurosat', '--shots', '1',
+             '--seeds', '1', '2', *towers, '--work-dir', str(tmp_path),
+             *options(DATA)]
+    tool('reproduce')(words)
+    out = capsys.readouterr().out
+    assert '6 runs, 0 of them done.' in out and '[6/6] eurosat-new' in out
+    table, = [line for line in out.splitlines()
+              if line.startswith('EuroSAT') and 'CoOp' in line]
+    assert '±' in table
+    assert (tmp_path / 'tables/base-to-new.md').exists()
+    assert len(list((tmp_path / 'tables').glob('*.png'))) == 1
+    # again: all is done, the table is the same
+    tool('reproduce')(words)
+    again = capsys.readouterr().out
+    assert '6 runs, 6 of them done.' in again and table in again
+    # and nothing is left to print
+    tool('reproduce')([*words, '--print'])
+    assert capsys.readouterr().out == ''
+
+
+@needs_data
+def test_words(tmp_path, options, towers, capsys):
+    tool('reproduce')(['words', '--datasets', 'eurosat', '--shots', '1',
+                       '--methods', 'coop-m4-end-words', *towers,
+                       '--work-dir', str(tmp_path), *options(DATA)])
+    out = capsys.readouterr().out
+    # one epoch at 1e-5: the words are still those it began with
+    rows = [line.split() for line in out.splitlines() if '(0.' in line]
+    assert [row[1] for row in rows] == ['a', 'photo', 'of', 'a']
+    assert (tmp_path / 'tables/words.csv').exists()
+    words = tmp_path.rglob('words.json')
+    assert json.loads(next(words).read_text())['contexts']
+
+
+def test_imagenet_and_its_variants(tmp_path, options, towers, capsys,
+                                   monkeypatch):
+    """Table 1 and Table 5 on a tiny ImageNet of the real layout."""
+    linear_probe = pytest.importorskip('mmcoop.protocol.linear_probe')
+    monkeypatch.setattr(linear_probe, 'GRID', (0, ))
+    monkeypatch.setattr(linear_probe, 'STEPS', 0)
+    root = tmp_path / 'data'
+    for name in ('imagenet', 'imagenetv2', 'imagenet_sketch', 'imagenet_a',
+                 'imagenet_r'):
+        trees.folder_tree(root, name)
+    # one image a class for the probe to choose on
+    trees.plant(root / 'imagenet/images/train', [
+        f'{folder}/{folder}_2.JPEG'
+        for folder in trees.class_folders('imagenet')])
+    common = [*towers, '--shots', '1', '--seeds', '1', '--work-dir',
+              str(tmp_path / 'runs'), *options(root)]
+    tool('reproduce')(['domain', '--methods', 'linear-probe', 'zeroshot-own',
+                       'coop-m4-end', *common])
+    out = capsys.readouterr().out
+    assert '[15/15]' in out and 'FAILED' not in out
+    for name in ('zero-shot', 'linear probe', 'CoOp M=4, end'):
+        assert name in out.partition('\n\n')[2]
+    results = {
+        path.parent.relative_to(tmp_path / 'runs').parts:
+            json.loads(path.read_text())
+        for path in (tmp_path / 'runs').rglob('result*.json')}
+    assert len(results) == 15
+    for parts, result in results.items():
+        known = CATALOG[parts[0]]
+        assert result['num_classes'] == known.classes
+        if parts[0] != 'imagenet' and parts[2] != 'zeroshot-own':
+            assert result['trained_on']['dataset'] == 'imagenet'
+    # the same checkpoint, by the tool for one
+    trained = tmp_path / 'runs/imagenet' / parts[1] / \
+        'coop-m4-end/1shot_seed1'
+    config, = trained.glob('*.py')
+    tool('transfer')([str(config), str(trained), '--datasets', 'imagenet_r',
+                      'imagenet_a', '--work-dir', str(tmp_path / 'own')])
+    table = capsys.readouterr().out.splitlines()[-8:]
+    top1 = [float(line.split()[-1]) for line in table
+            if line.startswith('ImageNet-')]
+    expected = [
+        results[(name, parts[1], 'coop-m4-end', 'from_imagenet',
+                 '1shot_seed1')]['metrics']['accuracy/top1']
+        for name in ('imagenet_r', 'imagenet_a')]
+    assert top1 == pytest.approx(expected, abs=.01)
+
+
+@needs_data
+def test_adaptations(tmp_path, options, towers, capsys):
+    tool('reproduce')([
+        'adaptations', '--datasets', 'eurosat', '--methods', 'finetune',
+        'text-transform', 'text-bias', 'linear-head', *towers, '--shots',
+        '1', '--seeds', '1', '--work-dir', str(tmp_path),
+        *options(DATA, cached_views=None)])
+    out = capsys.readouterr().out
+    assert 'FAILED' not in out and '[4/4]' in out
+    methods = {json.loads(path.read_text())['method']: path.parent
+               for path in tmp_path.rglob('result.json')}
+    assert set(methods) == {'finetune', 'text-transform', 'text-bias',
+                            'linear-head'}
+    # what was learned is tested again from its folder
+    for name, folder in methods.items():
+        config, = folder.glob('*.py')
+        tool('test')([str(config), str(folder), '--work-dir',
+                      str(folder / 'test')])
+        first, second = (json.loads(path.read_text()) for path in (
+            folder / 'result.json', folder / 'test/result_test.json'))
+        assert first['metrics'] == second['metrics'], name
+
+
+def test_what_cannot_be_run(tmp_path, options, towers, capsys):
+    with pytest.raises(SystemExit, match=r'(?s)DTD:.*dtd/images.*'
+                       r'EuroSAT:.*check_data'):
+        tool('reproduce')(['few-shot', '--datasets', 'dtd', 'eurosat',
+                           *towers, *options(tmp_path)])
+    for words, message in (
+            (['tables'], 'invalid choice'),
+            (['few-shot', '--methods', 'maple'], "unknown method 'maple'"),
+            (['few-shot', '--datasets', 'mnist'], 'mnist'),
+            (['few-shot', '--gpus', '2'], '--gpus is for --print')):
+        with pytest.raises(SystemExit):
+            tool('reproduce')(words)
+        assert message in capsys.readouterr().err
+
+
+def test_command_lines(tmp_path, options, towers, capsys):
+    """Each line is a whole command; with --gpus, one of torchrun."""
+    words = ['few-shot', '--datasets', 'dtd', '--shots', '4', '--seeds', '2',
+             '--methods', 'zeroshot-own', 'coop-m4-end-words', *towers,
+             '--work-dir', str(tmp_path), '--print', *options('/d')]
+    tool('reproduce')(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert [shlex.split(line)[:2] for line in lines] == [
+        ['python', 'tools/test.py'], ['python', 'tools/train.py']]
+    assert 'model.head.prompt.ctx_init=a photo of a' in shlex.split(lines[1])
+    assert all((ROOT / shlex.split(line)[2]).is_file() for line in lines)
+    tool('reproduce')([*words, '--gpus', '8'])
+    zeroshot, learned = capsys.readouterr().out.splitlines()
+    assert zeroshot == lines[0]
+    assert learned.startswith('torchrun --standalone --nproc_per_node 8 '
+                              'tools/train.py')
+    assert learned.endswith('--launcher pytorch')
