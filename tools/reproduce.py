@@ -4,7 +4,7 @@
 
 KIND is one of those below; what it compares is the paper's and can be narrowed
 or changed by flags. Finished runs are skipped, an interrupted one goes on.
-With --print the missing runs are printed instead, a command line each.
+With --print the missing runs are printed instead, as command lines.
 
 Writes below --work-dir (./work_dirs/reproduce): a folder a run, with its log,
 checkpoints of tens of KB and result.json, and tables/ (Markdown, CSV, PNG).
@@ -58,7 +58,8 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         help='options of all runs: data_root=/data cached_views=16 ...')
     parser.add_argument(
         '--print', action='store_true', dest='only_print',
-        help='print the command lines of the missing runs, for Slurm or xargs')
+        help='print the command lines of the missing runs, for Slurm or xargs;'
+        ' a training and the tests of its checkpoint are one line')
     parser.add_argument(
         '--gpus', type=int, metavar='N',
         help='with --print: trainings through torchrun, on N GPUs each')
@@ -137,12 +138,20 @@ def main(argv: Optional[List[str]] = None) -> None:
     missing = [run for run in runs
                if result_of(run, args.work_dir, args.cfg_options) is None]
     if args.only_print:
-        for run in missing:
-            print(command_line(run, args))
+        lines: Dict[Run, List[str]] = {}
+        for run in missing:  # tests follow their training, in its line
+            before = run.trained if run.trained in lines else run
+            lines.setdefault(before, []).append(command_line(run, args))
+        for line in lines.values():
+            print(' && '.join(line))
         return
     check_data(missing, args.cfg_options.get('data_root', 'data'))
     print(f'{len(runs)} runs, {len(runs) - len(missing)} of them done.')
-    failed = run_all(missing, args.work_dir, args.cfg_options, ROOT)
+    try:
+        failed = run_all(missing, args.work_dir, args.cfg_options, ROOT)
+    except KeyboardInterrupt:
+        raise SystemExit('\nInterrupted. The same command goes on from the '
+                         'last finished epoch.') from None
     report(plan, runs, args)
     if failed:
         raise SystemExit(

@@ -9,6 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmcoop.engine.runner import check_is_safe
+from mmcoop.registry import DATASETS
 
 from ..conftest import custom_config
 
@@ -259,3 +260,24 @@ def test_unsafe_checkpoint_is_refused(make, tmp_path):
             check_is_safe(str(tmp_path / 'junk.pth'))
     with pytest.raises(ValueError, match='copy it to this machine first'):
         check_is_safe('s3://bucket/epoch_1.pth')
+
+
+def test_selection_is_on_validation_images_and_said(tmp_path, photos,
+                                                    small_clip):
+    cfg = custom_config(tmp_path, photos, small_clip, **{
+        'shots': 2, 'val_split': 'val', 'train_cfg.val_interval': 1,
+        'default_hooks.checkpoint.save_best': 'auto'})
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    result = json.loads((tmp_path / 'work/result.json').read_text())
+    assert result['evaluated_on'] == 'val'
+    assert 'save_best' in result['selected_on']
+    train, val = (
+        {loader.dataset.get_data_info(i)['img_path']
+         for i in range(len(loader.dataset))}
+        for loader in (runner.train_dataloader, runner.val_dataloader))
+    assert len(train) == 6 and len(val) == 5 and not train & val
+    test = DATASETS.build(runner.cfg.test_dataloader.dataset)
+    tested = {test.get_data_info(i)['img_path'] for i in range(len(test))}
+    assert not tested & (train | val)
+    assert list((tmp_path / 'work').glob('best_*.pth'))

@@ -113,18 +113,36 @@ def test_zero_shot(request, golden):
     values, info = golden
     model = build(request, 'vit/M4_end_unified')
     head = model.head
-    ensemble = [
-        'itap of a {}.', 'a bad photo of the {}.', 'a origami {}.',
-        'a photo of the large {}.', 'a {} in a video game.',
-        'art of the {}.', 'a photo of the small {}.'
-    ]
     for key, templates in [('zeroshot/a photo of a {}.', 'a photo of a {}.'),
-                           ('zeroshot/ensemble7', ensemble)]:
+                           ('zeroshot/a photo of a {}.', 'generic'),
+                           ('zeroshot/ensemble7', 'ensemble7')]:
         head.prompt = MODELS.build(
             dict(type='mmcoop.TemplatePrompt', templates=templates))
         head.set_classes(info['class_names'])
         expected = F.normalize(values[f'{key}/text_features'], dim=-1)
         assert_equal(head.text_features(), expected)
+
+
+def test_an_ensemble_is_the_mean_of_its_templates(request, golden):
+    """Each template's features normalised, averaged, normalised again."""
+    values, info = golden
+    head = build(request, 'vit/M4_end_unified').head
+
+    def features(**prompt):
+        head.prompt = MODELS.build(
+            dict(type='mmcoop.TemplatePrompt', **prompt))
+        head.set_classes(info['class_names'])
+        return head.prompt.templates, head.text_features()
+
+    own = 'a centered satellite photo of {}.'
+    for name in ('name', 'ensemble80', 'ensemble7+own'):
+        templates, together = features(templates=name, own=own)
+        alone = [features(templates=template)[1] for template in templates]
+        expected = F.normalize(torch.stack(alone).mean(0), dim=-1)
+        assert_equal(together, expected)
+        assert len(templates) == {'name': 1, 'ensemble80': 80,
+                                  'ensemble7+own': 8}[name]
+    assert templates[-1] == own
 
 
 @pytest.mark.parametrize('case', ['M16_end_unified', 'M4_middle_csc'])

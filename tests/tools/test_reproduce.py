@@ -179,3 +179,16 @@ def test_command_lines(tmp_path, options, towers, capsys):
     assert learned.startswith('torchrun --standalone --nproc_per_node 8 '
                               'tools/train.py')
     assert learned.endswith('--launcher pytorch')
+
+
+def test_a_test_follows_its_training(tmp_path, options, towers, capsys):
+    tool('reproduce')(['base-to-new', '--datasets', 'dtd', '--seeds', '2',
+                       *towers, '--work-dir', str(tmp_path), '--print',
+                       *options('/d')])
+    *zeroshot, line = capsys.readouterr().out.splitlines()
+    assert len(zeroshot) == 2
+    training, test = line.split(' && ')
+    assert 'tools/train.py' in training and 'tools/test.py' in test
+    folder = shlex.split(training)[shlex.split(training).index(
+        '--work-dir') + 1]
+    assert folder in shlex.split(test)
