@@ -1,9 +1,11 @@
 """One JSON a run, that tables are made from."""
+import contextlib
 import json
 import os
 import os.path as osp
 import resource
 import time
+from pathlib import Path
 from typing import Optional
 
 import torch
@@ -35,8 +37,7 @@ class ResultHook(Hook):
 
     def before_run(self, runner) -> None:
         self.start = time.perf_counter()
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
+        reset_peak_memory()
 
     def before_train(self, runner) -> None:
         self.evaluated = None  # the epoch that metrics are of
@@ -144,9 +145,22 @@ def _model_config(cfg) -> dict:
     return model
 
 
+def reset_peak_memory() -> None:
+    """Forget the peak of what this process did before (host: Linux only)."""
+    with contextlib.suppress(OSError):
+        Path('/proc/self/clear_refs').write_text('5')
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_memory_mib() -> dict:
-    """Peak memory of this process so far, in MiB."""
-    peak = dict(host=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    """Peak memory of this process since it was reset, in MiB."""
+    try:
+        status = Path('/proc/self/status').read_text()
+        host = int(status.partition('VmHWM:')[2].split()[0])
+    except (OSError, ValueError, IndexError):  # not Linux: of the process
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = dict(host=host >> 10)
     if torch.cuda.is_available():
         peak['gpu'] = torch.cuda.max_memory_allocated() >> 20
     return peak

@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -20,7 +19,8 @@ from mmengine.runner import Runner
 from ..command_line import build_runner
 from ..engine import FeatureCacheHook, apply_recipe
 from ..engine.recipe import LOADERS, SEED, SHOTS
-from ..engine.result_hook import config_as_run, write_result
+from ..engine.result_hook import (config_as_run, reset_peak_memory,
+                                  write_result)
 from ..features.keys import Digests, NotCacheable
 from ..features.source import FeatureSource
 from .probe_transfer import save_probe
@@ -140,8 +140,7 @@ def probe(cfg: Config) -> dict:
             testing, or images that cannot be encoded once and for all.
     """
     start = time.perf_counter()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    reset_peak_memory()
     runner = build_runner(plan(cfg), LOADERS)
     sources = feature_sources(runner)
     train, val, test = map(load, sources)

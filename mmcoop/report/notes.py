@@ -57,7 +57,7 @@ def study_notes(study, place: str) -> List[str]:
     """All notes on our own scores of a place.
 
     Args:
-        study: The :class:`mmcoop.protocol.studies.Study`.
+        study: The :class:`mmcoop.report.studies.Study`.
         place: A data set, or the average.
     """
     said = notes(study.used(place))

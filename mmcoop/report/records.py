@@ -17,7 +17,7 @@ class Record:
 
     Attributes:
         dataset: The data set it was tested on.
-        method: The method, in the terms of :mod:`mmcoop.protocol.names`.
+        method: The method, in the terms of :mod:`mmcoop.report.names`.
         backbone: open_clip's name of the CLIP.
         shots: Training images a class; None for all of them, or none at all
             (zero-shot).
@@ -124,7 +124,10 @@ def _record(result: dict, path: Path) -> Record:
         run = dict(dataset=result['dataset'])
     elif run is None:
         run = dict(result, max_epochs=result.get('epochs'))
-    source = run.get('dataset')
+    source, epochs = run.get('dataset'), run.get('max_epochs')
+    views = run.get('cached_views')
+    if views and epochs and views >= epochs:
+        views = None  # a new view in every epoch: the recipe
     return Record(
         dataset=result['dataset'],
         method=method,
@@ -135,8 +138,8 @@ def _record(result: dict, path: Path) -> Record:
         class_subset=result.get('class_subset'),
         trained_on=None if source == result['dataset'] else source,
         path=path,
-        epochs=run.get('max_epochs'),
-        cached_views=run.get('cached_views'),
+        epochs=epochs,
+        cached_views=views,
         selected_on=None if method.startswith(ZERO_SHOT) else
         result.get('selected_on') or None,
         num_test=result.get('num_images_evaluated'),

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcoop.engine.result_hook import peak_memory_mib, reset_peak_memory
 from mmcoop.engine.runner import check_is_safe
 from mmcoop.registry import DATASETS
 
@@ -281,3 +282,14 @@ def test_selection_is_on_validation_images_and_said(tmp_path, photos,
     tested = {test.get_data_info(i)['img_path'] for i in range(len(test))}
     assert not tested & (train | val)
     assert list((tmp_path / 'work').glob('best_*.pth'))
+
+
+def test_peak_memory_is_that_of_the_run():
+    """Many runs in one process: a large one leaves no mark on the next."""
+    before = peak_memory_mib()['host']
+    large = np.ones(100 * 2**20 // 8)
+    after = peak_memory_mib()['host']
+    assert after > before and large.all()
+    del large
+    reset_peak_memory()
+    assert peak_memory_mib()['host'] < after - 50
