@@ -125,11 +125,24 @@ class FewShotRunner(Runner):
         """Load a checkpoint that holds tensors and plain values only.
 
         Raises:
-            ValueError: It is damaged, or unpickling it would run code of
-                whoever made it.
+            ValueError: It is damaged, unpickling it would run code of whoever
+                made it, or what was learned has another shape here (mmengine
+                would say so and go on with random weights).
         """
         check_is_safe(filename)
-        return super().load_checkpoint(filename, *args, **kwargs)
+        shapes = {name: parameter.shape for name, parameter
+                  in unwrap(self.model).named_parameters()
+                  if parameter.requires_grad}
+        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        state = checkpoint.get('state_dict', checkpoint)
+        odd = [f'{name} ({list(state[name].shape)} in the file, '
+               f'{list(shape)} here)' for name, shape in shapes.items()
+               if name in state and state[name].shape != shape]
+        if odd:
+            raise ValueError(
+                f'{filename} does not fit: {", ".join(odd[:3])}. It was '
+                'learned for other classes or another CLIP.')
+        return checkpoint
 
 
 def unwrap(model: nn.Module) -> nn.Module:

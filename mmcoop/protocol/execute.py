@@ -67,6 +67,8 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
             if run.trained in failed:
                 failed[run] = 'its training failed'
                 continue
+            if result_of(run, work_dir, common) is not None:
+                continue  # by another process meanwhile
             begin = time.perf_counter()
             _, *words = run.command(work_dir, common, root)
             log = work_dir / run.folder / 'console.log'

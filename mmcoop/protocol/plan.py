@@ -9,6 +9,7 @@ from .methods import find_method
 VARIANTS = ('imagenetv2', 'imagenet_sketch', 'imagenet_a', 'imagenet_r')
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)
 FOUR_TOWERS = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')
+SAME_CLASSES = {'imagenet', 'imagenetv2', 'imagenet_sketch'}
 NOT_LEARNED = ('cached_views', 'max_epochs')  # options of training alone
 
 
@@ -85,6 +86,20 @@ class Run:
                         *(f'{key}={value}' for key, value in options.items())]
 
 
+def knows_its_classes_only(method: str) -> bool:
+    """Whether what was learned belongs to the classes it was learned on."""
+    return method.startswith('linear-') or '-csc' in method
+
+
+def serves(method: str, source: str, target: str) -> bool:
+    """Whether a method that learned on a source can be tested on a target."""
+    if not knows_its_classes_only(method):
+        return True
+    if method == 'linear-probe' and source == 'imagenet':
+        return target in VARIANTS  # A and R have 200 of its classes
+    return {source, target} <= SAME_CLASSES
+
+
 def _place(run: Run) -> str:
     return run.dataset + (f'-{run.class_subset}' if run.class_subset else '')
 
@@ -146,17 +161,16 @@ class Plan:
     def _base_to_new(self, run: Run) -> Iterator[Run]:
         base = replace(run, class_subset='base')
         yield base
-        if run.method == 'linear-probe':
-            return  # it knows no new classes
-        yield replace(run, class_subset='new',
-                      trained=base if run.shots else None)
+        if not knows_its_classes_only(run.method):
+            yield replace(run, class_subset='new',
+                          trained=base if run.shots else None)
 
     def _targets(self, run: Run) -> Iterator[Run]:
         if self.source is None:
             return
         for target in self.datasets:
-            known = run.method != 'linear-probe' or target in VARIANTS
-            if target != self.source and known:
+            if target != self.source and serves(run.method, run.dataset,
+                                                target):
                 yield replace(run, dataset=target,
                               trained=run if run.shots else None)
 

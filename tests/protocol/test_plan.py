@@ -40,6 +40,13 @@ def test_a_probe_is_tested_where_its_classes_are():
     plan = PLANS['cross-dataset'].with_changes(methods=['linear-probe'],
                                                seeds=[1])
     assert [run.dataset for run in plan.runs()] == ['imagenet']
+    plan = PLANS['base-to-new'].with_changes(
+        methods=['coop-m4-end-csc'], seeds=[1], datasets=['dtd'])
+    assert [run.class_subset for run in plan.runs()] == ['base']
+    plan = PLANS['domain'].with_changes(
+        methods=['coop-m4-end-csc'], seeds=[1], backbones=['RN50'])
+    assert [run.dataset for run in plan.runs()] == [
+        'imagenet', 'imagenetv2', 'imagenet_sketch']
     plan = PLANS['domain'].with_changes(
         methods=['linear-probe'], seeds=[1], backbones=['RN50'])
     probe, *tests = plan.runs()

@@ -145,6 +145,14 @@ def test_adaptations(tmp_path, options, towers, capsys):
         first, second = (json.loads(path.read_text()) for path in (
             folder / 'result.json', folder / 'test/result_test.json'))
         assert first['metrics'] == second['metrics'], name
+    # a linear head knows its classes only; mmengine would go on untrained
+    folder = methods['linear-head']
+    config, = folder.glob('*.py')
+    with pytest.raises(ValueError, match=r'fc.weight \(\[10, 32\] in the '
+                       r'file, \[5, 32\] here'):
+        tool('test')([str(config), str(folder), '--work-dir',
+                      str(folder / 'base'), '--cfg-options',
+                      'class_subset=base', 'model.head.num_classes=5'])
 
 
 def test_what_cannot_be_run(tmp_path, options, towers, capsys):
