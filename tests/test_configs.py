@@ -167,3 +167,42 @@ def test_a_linear_head_has_the_classes_of_the_data_set():
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options)
         assert apply_recipe(cfg).model.head.num_classes == expected
+
+
+def dumped(**options):
+    """A config as a run leaves it, read again with options."""
+    cfg = eurosat(dataset='dtd', shots=1, seed=2, templates='own')
+    cfg.filled_in = True
+    cfg.merge_from_dict(options)
+    cfg.overrides = options
+    return cfg
+
+
+def test_the_command_line_counts_in_a_config_of_a_run():
+    """Else the result would name other data than was tested on."""
+    cfg = dumped(dataset='caltech101', data_root='/d')
+    cfg.pop('train_dataloader')
+    cfg = apply_recipe(cfg)
+    test = cfg.test_dataloader.dataset
+    assert (test.name, test.data_root) == ('caltech101', '/d')
+    assert cfg.model.head.prompt.own == 'a photo of a {}.'
+    with pytest.raises(ValueError, match='filled in by a run; seed, shots'):
+        apply_recipe(dumped(shots=2, seed=3))
+    assert apply_recipe(dumped()).train_cfg.max_epochs == 50
+
+
+def test_another_part_of_the_classes():
+    cfg = eurosat(class_subset='base')
+    cfg.pop('train_dataloader')
+    cfg.merge_from_dict(dict(class_subset='new',
+                             overrides=dict(class_subset='new')))
+    assert apply_recipe(cfg).test_dataloader.dataset.classes == 'new'
+
+
+@pytest.mark.parametrize('options', [
+    dict(class_subset='base', custom_hooks=[
+        dict(type='CheckpointHook', save_best='auto')]),
+    dict(param_scheduler=[dict(type='ReduceOnPlateauLR')])])
+def test_no_way_around_validation_images(options):
+    with pytest.raises(ValueError, match="val_split='val'"):
+        eurosat(**options)

@@ -26,6 +26,15 @@ from mmcoop.report.tables import table as table_of
 from mmcoop.report.words import words_table
 from mmcoop.report.write import write, write_tables
 
+# options that the plan sets, and what to say instead
+PLANNED = {
+    'dataset': 'say --datasets', 'shots': 'say --shots',
+    'seed': 'say --seeds', 'model.clip.model_name': 'say --backbones',
+    'templates': 'say --methods zeroshot-...',
+    'template': 'own templates are the published ones here',
+    'class_subset': 'take the kind base-to-new',
+    'val_split': 'tables are of test images'
+}
 ROOT = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
 
 
@@ -62,13 +71,18 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         ' a training and the tests of its checkpoint are one line')
     parser.add_argument(
         '--gpus', type=int, metavar='N',
-        help='with --print: trainings through torchrun, on N GPUs each')
+        help='with --print: trainings through torchrun, on N GPUs each; the '
+        'batch of 32 is each GPU\'s')
     args = parser.parse_args(argv)
     for method in args.methods or ():
         try:
             find_method(method)
         except ValueError as error:
             parser.error(str(error))
+    for key in args.cfg_options:
+        if key in PLANNED or key.startswith('model.head.prompt.'):
+            parser.error(f'--cfg-options {key}: '
+                         + PLANNED.get(key, 'choose among --methods'))
     if args.gpus and not args.only_print:
         parser.error('--gpus is for --print: this process is one rank')
     return args
@@ -134,9 +148,12 @@ def report(plan: Plan, runs: List[Run],
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
     plan = make_plan(args)
-    runs = plan.runs()
-    missing = [run for run in runs
-               if result_of(run, args.work_dir, args.cfg_options) is None]
+    try:
+        runs = plan.runs()
+        missing = [run for run in runs if result_of(
+            run, args.work_dir, args.cfg_options) is None]
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     if args.only_print:
         lines: Dict[Run, List[str]] = {}
         for run in missing:  # tests follow their training, in its line

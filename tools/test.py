@@ -111,6 +111,10 @@ def main(argv: Optional[List[str]] = None) -> None:
     if args.tta:
         add_tta(cfg)
     runner = build_runner(cfg, ('test_dataloader', ))
+    if args.checkpoint is None and any(
+            p.requires_grad for p in runner.model.parameters()):
+        raise SystemExit(f'{args.config} learns something: give the '
+                         'checkpoint that holds it.')
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out))

@@ -13,9 +13,13 @@ import runpy
 from pathlib import Path
 from typing import List, Optional
 
+from mmengine.config import Config
+
 from mmcoop.clip import keep_clips
 from mmcoop.command_line import CfgOptions
 from mmcoop.datasets.catalog import CATALOG
+from mmcoop.datasets.coop_dataset import check_published
+from mmcoop.report.records import top1_of
 from mmcoop.report.table import Table
 
 
@@ -30,7 +34,8 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
                         choices=CATALOG, metavar='NAME',
                         help=', '.join(CATALOG))
     parser.add_argument('--work-dir', type=Path,
-                        help='default: ./work_dirs/<config name>/transfer')
+                        help='default: transfer/ beside the checkpoint, or '
+                        './work_dirs/<config name>/transfer')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions,
                         default={}, help='as of tools/test.py')
     return parser.parse_args(argv)
@@ -38,8 +43,14 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
-    work_dir = args.work_dir or \
-        Path('work_dirs') / Path(args.config).stem / 'transfer'
+    beside = Path(args.checkpoint or Path('work_dirs') / Path(
+        args.config).stem)
+    beside = beside.parent if beside.is_file() else beside
+    work_dir = args.work_dir or beside / 'transfer'
+    data_root = args.cfg_options.get('data_root') or \
+        Config.fromfile(args.config).get('data_root', 'data')
+    for name in args.datasets:  # all of them, before the first is tested
+        check_published(CATALOG[name], data_root, 'test')
     test = runpy.run_path(str(Path(__file__).with_name('test.py')))['main']
     model = [args.config] + ([args.checkpoint] if args.checkpoint else [])
     rows = []
@@ -50,10 +61,9 @@ def main(argv: Optional[List[str]] = None) -> None:
                   *(f'{key}={value}' for key, value in options.items())])
             result = json.loads(
                 (work_dir / name / 'result_test.json').read_text())
-            top1 = next(value for key, value in result['metrics'].items()
-                        if key.endswith('accuracy/top1'))
             rows.append([CATALOG[name].title, str(result['num_classes']),
-                         str(result['num_images_evaluated']), float(top1)])
+                         str(result['num_images_evaluated']),
+                         top1_of(result, work_dir / name)])
     print(Table('transfer', f'{result["method"]} on other data sets',
                 ['data set', 'classes', 'images', 'top-1 (%)'], rows).text())
 

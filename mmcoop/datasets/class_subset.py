@@ -46,7 +46,8 @@ class ClassSubset(DerivedDataset):
         self.seed = getattr(source, 'seed', self.seed)
         self.shots = getattr(source, 'shots', None)
         self._metainfo = {**source.metainfo, **self._metainfo,
-                          'classes': tuple(names[label] for label in kept)}
+                          'classes': tuple(names[label] for label in kept),
+                          'class_subset': self.part}
         new = {label: i for i, label in enumerate(kept)}
         return [
             dict(source.get_data_info(i), gt_label=new[label])

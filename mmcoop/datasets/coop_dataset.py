@@ -54,10 +54,7 @@ class CoOpDataset(ListedDataset):
                  unreadable: str = 'stop',
                  **kwargs) -> None:
         self.published = find(name)
-        if split in SPLITS and set(self.published.sizes) == {'test'} \
-                and split != 'test':
-            raise ValueError(f'{self.published.title} has a test split only, '
-                             f'and split={split!r} is asked for.')
+        check_split(self.published, split)
         super().__init__(
             split=split,
             unreadable=unreadable,
@@ -71,8 +68,9 @@ class CoOpDataset(ListedDataset):
         known = self.published
         lists = read_published(known, self.data_root, self.split)
         folder = os.path.abspath(os.path.join(self.data_root, known.folder))
-        remarks = []
+        remarks, state = [], 'published'
         if lists.by_rule:
+            state = 'made by rule'
             remarks.append(
                 f'{known.split_file.path} is missing (it comes from '
                 f'{known.split_file.origin}), so the split is made by the '
@@ -84,12 +82,14 @@ class CoOpDataset(ListedDataset):
             if found != expected
         ]
         if differing:
+            state = 'other sizes'
             remarks.append(f'There are {" and ".join(differing)}.')
         if remarks:
             _warn_once(
                 MMLogger.get_current_instance().instance_name,
                 f'{known.title} in {folder}: {" ".join(remarks)} Results are '
                 'not comparable with published ones.')
+        self._metainfo.update(dataset=known.name, lists=state)
         return lists
 
     def extra_repr(self) -> List[str]:
@@ -121,12 +121,21 @@ def read_published(known: PublishedSet, data_root: str, split: str) -> Lists:
     return split_by_rule(known, folder)
 
 
+def check_split(known: PublishedSet, split: str) -> None:
+    """Raises ValueError for a split that a variant of ImageNet has not."""
+    if split in SPLITS and set(known.sizes) == {'test'} and split != 'test':
+        raise ValueError(f'{known.title} has a test split only, and '
+                         f'split={split!r} is asked for.')
+
+
 def check_published(known: PublishedSet, data_root: str, split: str) -> None:
     """Look whether all is there, without listing images.
 
     Raises:
         FileNotFoundError: Something is missing; the message lists it all.
+        ValueError: There is no such split.
     """
+    check_split(known, split)
     gone = missing_sources(known, data_root, (split, ))
     if gone:
         raise FileNotFoundError(

@@ -10,6 +10,7 @@ from ..registry import DATASETS
 from .derived import DerivedDataset, build, kind_of, labels_of
 from .images import check_images
 
+LEFT = 'training images not drawn'  # split of a draw beside another
 VAL_SHOTS = 4  # the published code draws at most four validation images
 
 
@@ -79,6 +80,8 @@ class FewShotDataset(DerivedDataset):
                 f'no image is left for validation: all {len(source)} are in '
                 f'the training draw (shots={self.shots}). Take fewer shots.')
         self._metainfo = {**source.metainfo, **self._metainfo}
+        if taken and self._metainfo.get('split') != 'val':
+            self._metainfo['split'] = LEFT
         if shots is not None:
             _say_if_short(labels, shots, self._metainfo.get('classes'))
         print_log(

@@ -112,6 +112,7 @@ class FolderDataset(CustomDataset):
                 f'read here and are left out: {", ".join(others[:3])}, ...',
                 'current', logging.WARNING)
         self._metainfo.setdefault('classes', tuple(classes))
+        self._metainfo['split'] = self.split
         return samples
 
     def _part(self, files: List[str]) -> List[str]:

@@ -148,6 +148,7 @@ class ListedDataset(BaseDataset):
                              f'of {self.ann_file or self.img_prefix} is '
                              'empty.')
         self._metainfo.setdefault('classes', lists.classes)
+        self._metainfo['split'] = self.split  # results tell it
         return [
             dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
             for path, label in lists.items[self.split]

@@ -7,6 +7,7 @@ from mmengine.logging import HistoryBuffer
 
 from ..registry import HOOKS
 from .feature_hook import cached_views
+from .recipe import selects
 
 KEPT = 100  # log values kept for smoothing after a resume
 
@@ -32,15 +33,17 @@ class SafeCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         before = checkpoint.get('meta', {}).get('recipe')
-        if before is not None:  # earlier versions wrote less
-            before = {'cached_views': None, 'dataset': runner.cfg.get(
-                'dataset'), 'class_subset': None, **before}
-        if runner._resume and before not in (None, _recipe(runner)):
-            raise ValueError(
-                f'this run began with {before} and cannot go on with '
-                f'{_recipe(runner)}: draw and schedule would not fit '
-                'together. Resume with the same values, or start anew in '
-                'another --work-dir.')
+        if runner._resume and before is not None:
+            now = _plain(_recipe(runner))
+            odd = [f'{key}={before.get(key)} (now {value})'
+                   for key, value in now.items()
+                   # earlier versions wrote less
+                   if before.get(key, value) != value]
+            if odd:
+                raise ValueError(
+                    f'this run began with {", ".join(odd)}: draw, schedule '
+                    'and what is learned would not fit together. Resume with '
+                    'the same values, or start anew in another --work-dir.')
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, value in scalars.items():
             if isinstance(value, dict):
@@ -50,13 +53,15 @@ class SafeCheckpointHook(Hook):
 
 def _recipe(runner) -> dict:
     """What a resumed run must share with its beginning."""
-    views = cached_views(runner)
+    views, data = cached_views(runner), runner.train_dataloader.dataset
     return dict(
-        dataset=runner.cfg.get('dataset'),
-        class_subset=runner.cfg.get('class_subset'),
-        shots=getattr(runner.train_dataloader.dataset, 'shots', None),
+        dataset=data.metainfo.get('dataset'),
+        class_subset=data.metainfo.get('class_subset'),
+        optimizer=dict(runner.cfg.optim_wrapper.get('optimizer') or {}),
+        shots=getattr(data, 'shots', None),
         seed=runner.seed,
         max_epochs=runner.max_epochs,
+        selects=selects(runner.cfg),
         # as many views as epochs: the same as none cached
         cached_views=None if views is None or views >= runner.max_epochs
         else views)

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, set_random_seed
 
 from ..registry import HOOKS
-from .runner import give_classes
+from .runner import give_classes, unwrap
 
 
 @HOOKS.register_module()
@@ -25,6 +25,21 @@ class ClassNamesHook(Hook):
         # all of them: what does not fit shows now, not at the last epoch
         for loop in (*built, built[0]):
             give_classes(runner.model, loop.dataloader.dataset)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        loop = runner._test_loop
+        if hasattr(unwrap(runner.model).head, 'set_classes') or \
+                not hasattr(loop, 'dataloader'):
+            return  # a prompt tells its classes itself
+        meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+        learned = meta.get('classes')
+        here = loop.dataloader.dataset.metainfo.get('classes')
+        if learned and here and list(learned) != list(here):
+            raise ValueError(
+                f'this checkpoint was learned for {len(learned)} classes '
+                f'({", ".join(learned[:3])}, ...), the data set has '
+                f'{len(here)} ({", ".join(here[:3])}, ...): a linear head '
+                'knows no others.')
 
     def before_train_epoch(self, runner) -> None:
         give_classes(runner.model, runner.train_dataloader.dataset)

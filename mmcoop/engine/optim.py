@@ -16,6 +16,9 @@ class LearnedOnlyConstructor(DefaultOptimWrapperConstructor):
     def __call__(self, model) -> OptimWrapper:
         # any entry makes the default constructor walk through add_params
         self.paramwise_cfg = self.paramwise_cfg or dict(custom_keys={})
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ValueError('there is nothing to learn: hand-written prompts '
+                             '(templates) are tested by tools/test.py.')
         return super().__call__(model)
 
     def add_params(self, params: list, module, **kwargs) -> None:

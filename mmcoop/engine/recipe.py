@@ -19,7 +19,8 @@ and each may be absent:
 
 They fill places that still hold what ``configs/_base_`` wrote there (16, 1,
 200, 'data', 'imagenet'; 1000 classes of a linear head; and 224 for the CLIP's
-image size). Whoever writes something else into a place keeps it.
+image size). Whoever writes something else into a place keeps it; but what the
+command line says of a variable counts, also where a run has filled it in.
 """
 import copy
 from typing import Any, Callable, Iterator, Optional
@@ -55,15 +56,16 @@ def apply_recipe(cfg: Config) -> Config:
         if value is not None and (type(value) is not int or value < 1):
             raise ValueError(f'{name}={value}: a whole number of at least 1 '
                              'is needed.')
+    _refuse_second_draw(cfg)
     _carry_seed(cfg)
     for dataset in _datasets(*(cfg.get(name) for name in LOADERS)):
         if is_few_shot(dataset):
-            _fill(dataset, 'shots', SHOTS, cfg.get('shots', SHOTS))
-            _fill(dataset, 'seed', SEED, cfg.get('seed', SEED))
+            _fill(cfg, dataset, 'shots', 'shots', SHOTS)
+            _fill(cfg, dataset, 'seed', 'seed', SEED)
         if _is_a(dataset, 'CoOpDataset'):
-            _fill(dataset, 'name', DATASET, cfg.get('dataset', DATASET))
-        _fill(dataset, 'data_root', DATA_ROOT,
-              cfg.get('data_root', DATA_ROOT))
+            _fill(cfg, dataset, 'name', 'dataset', DATASET)
+        if 'data_root' in dataset:
+            _fill(cfg, dataset, 'data_root', 'data_root', DATA_ROOT)
     _carry_prompt(cfg)
     _carry_val_split(cfg)
     if cfg.get('class_subset') is not None:
@@ -147,12 +149,16 @@ def _carry_prompt(cfg: Config) -> None:
                 templates=head['prompt'].get('templates', cfg.templates))
         if _is_a(head['prompt'], 'TemplatePrompt'):
             own = cfg.get('template') or (known and known.template)
+            if _said(cfg, 'dataset', 'template'):
+                head['prompt']['own'] = own
             head['prompt'].setdefault('own', own)
-    if known and 'num_classes' in head:
+    if known and (head.get('num_classes') == CLASSES
+                  or 'num_classes' in head
+                  and _said(cfg, 'dataset', 'class_subset')):
         half = -(-known.classes // 2)
-        _fill(head, 'num_classes', CLASSES, {
+        head['num_classes'] = {
             'base': half, 'new': known.classes - half
-        }.get(cfg.get('class_subset'), known.classes))
+        }.get(cfg.get('class_subset'), known.classes)
 
 
 def _carry_val_split(cfg: Config) -> None:
@@ -171,8 +177,9 @@ def _carry_val_split(cfg: Config) -> None:
                 'mmcoop.FewShotDataset, but train_dataloader.dataset is a '
                 f'{train.dataset.get("type")}.')
         val.dataset = val_draw(train.dataset, val.dataset.pipeline)
-    if split == 'test' and selects(cfg) and \
-            val.dataset.get('split') == 'test':
+    on_test = any(dataset.get('split') == 'test'
+                  for dataset in _datasets(val))
+    if selects(cfg) and on_test:
         raise ValueError(
             f'{selects(cfg)} selects by the accuracy on test images: set '
             "val_split='val' to select on validation images.")
@@ -180,18 +187,26 @@ def _carry_val_split(cfg: Config) -> None:
 
 def selects(cfg: Config) -> Optional[str]:
     """What in a config chooses among epochs by their validation accuracy."""
-    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if checkpoint.get('save_best'):
-        return 'default_hooks.checkpoint.save_best'
-    hooks = cfg.get('custom_hooks') or []
-    return next((hook['type'] for hook in hooks if isinstance(hook, dict)
-                 and _is_a(hook, 'EarlyStoppingHook')), None)
+    hooks = [*(cfg.get('default_hooks') or {}).values(),
+             *(cfg.get('custom_hooks') or [])]
+    for hook in hooks:
+        if isinstance(hook, dict) and hook.get('save_best'):
+            return 'save_best'
+        if isinstance(hook, dict) and _is_a(hook, 'EarlyStoppingHook'):
+            return 'EarlyStoppingHook'
+    schedulers = cfg.get('param_scheduler') or []
+    return next((part['type'] for part in schedulers
+                 if 'ReduceOnPlateau' in str(part.get('type'))), None) \
+        if isinstance(schedulers, list) else None
 
 
 def _carry_subset(cfg: Config) -> None:
     for loader in filter(None, (cfg.get(name) for name in LOADERS)):
         dataset = loader.dataset
-        if not _is_a(dataset, 'ClassSubset'):
+        if _is_a(dataset, 'ClassSubset'):
+            if _said(cfg, 'class_subset'):
+                dataset['classes'] = cfg.class_subset
+        else:
             subset = dict(type='mmcoop.ClassSubset',
                           classes=cfg.class_subset, dataset=dataset)
             if dataset.get('pipeline'):  # where inferencers look for it
@@ -233,9 +248,33 @@ def _carry_epochs(cfg: Config) -> None:
         ]
 
 
-def _fill(part: dict, key: str, written: Any, value: Any) -> None:
-    if part.get(key) == written:
-        part[key] = value
+def _fill(cfg: Config, part: dict, key: str, variable: str,
+          written: Any) -> None:
+    """Put a variable into a place that holds what ``_base_`` wrote."""
+    if variable in cfg and (_said(cfg, variable) or part.get(key) == written):
+        part[key] = cfg[variable]
+
+
+def _said(cfg: Config, *variables: str) -> bool:
+    """Whether the command line says one of them."""
+    return bool(set(cfg.get('overrides') or {}) & set(variables))
+
+
+def _refuse_second_draw(cfg: Config) -> None:
+    """A config that a run left in its folder is for that run.
+
+    Raises:
+        ValueError: To train with other shots, say: its epochs are filled in.
+    """
+    said = set(cfg.get('overrides') or {}) & {
+        'shots', 'seed', 'max_epochs', 'dataset', 'class_subset'}
+    filled = (cfg.get('train_cfg') or {}).get('max_epochs') != ALL_EPOCHS
+    if cfg.get('filled_in') and said and cfg.get('train_dataloader') \
+            and filled:
+        raise ValueError(
+            f'{cfg.get("filename", "this config")} was filled in by a run; '
+            f'{", ".join(sorted(said))} cannot be changed for another '
+            'training. Take the config that the run began with.')
 
 
 def _datasets(*loaders: Optional[dict]) -> Iterator[dict]:

@@ -62,6 +62,15 @@ class ResultHook(Hook):
         if not runner._resume:
             self.trained_on = checkpoint.get('meta', {}).get('recipe')
 
+    def _selected_on(self, runner) -> Optional[str]:
+        """What chose the epoch of what is reported, if anything did."""
+        how = runner.cfg if runner.iter else (self.trained_on or {})
+        how = selects(how) if runner.iter else how.get('selects')
+        best = osp.basename(str(runner._load_from)).startswith('best_')
+        if how and (best or 'save_best' not in how):
+            return f'{how}, on validation images'
+        return None
+
     @master_only
     def _write(self, runner, filename: str, dataloader, evaluated) -> None:
         head = unwrap(runner.model).head
@@ -73,21 +82,15 @@ class ResultHook(Hook):
             experiment=runner.experiment_name,
             config=config_as_run(runner),
             shots=getattr(dataloader.dataset, 'shots', cfg.get('shots')),
-            trained_on=self.trained_on,
-            evaluated_on=cfg.get('val_split', 'test')
-            if filename == 'result.json' else 'test',
-            selected_on=selects(cfg) and f'{selects(cfg)}, on the '
-            'validation images',
+            trained_on=None if runner.iter else self.trained_on,
+            selected_on=self._selected_on(runner),
             epochs=runner.epoch if runner.iter else None,
             cached_views=cached_views(runner),
             clip=_clip_name(runner),
             prompt={**_model_config(cfg).get('head', {}).get('prompt', {}),
                     **prompt.settings()} if prompt else None,
             num_images=len(dataloader.dataset),
-            num_images_evaluated=len(evaluated.dataset) if evaluated
-            else None,
-            num_classes=len(evaluated.dataset.metainfo.get('classes') or ())
-            if evaluated else None,
+            **data_of(evaluated.dataset if evaluated else dataloader.dataset),
             world_size=runner.world_size,
             checkpoint=runner.message_hub.get_info('last_ckpt')
             if 'last_ckpt' in runner.message_hub.runtime_info else None)
@@ -107,8 +110,6 @@ def write_result(cfg, work_dir: str, filename: str, start: float,
     """
     result = dict(
         what,
-        dataset=cfg.get('dataset'),
-        class_subset=cfg.get('class_subset'),
         seed=cfg.get('seed', cfg.get('randomness', {}).get('seed')),
         data_root=cfg.get('data_root'),
         pretrained=_model_config(cfg).get('clip', {}).get('pretrained'),
@@ -124,6 +125,18 @@ def write_result(cfg, work_dir: str, filename: str, start: float,
     dump(result, temporary, file_format='json', indent=1)
     os.replace(temporary, osp.join(work_dir, filename))  # whole or not at all
     return result
+
+
+def data_of(dataset) -> dict:
+    """What a result says of the images that it is of, as they say it."""
+    about = dataset.metainfo
+    return dict(
+        dataset=about.get('dataset'),
+        class_subset=about.get('class_subset'),
+        evaluated_on=about.get('split', 'test'),
+        lists=about.get('lists'),  # of a published data set: published?
+        num_images_evaluated=len(dataset),
+        num_classes=len(about.get('classes') or ()))
 
 
 def config_as_run(runner) -> str:

@@ -41,6 +41,7 @@ class FewShotRunner(Runner):
       a draw that is smaller than a batch;
     - reads checkpoints with torch's safe default, on every mmengine.
     """
+    count = 0  # in this process
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
@@ -49,6 +50,11 @@ class FewShotRunner(Runner):
             cfg = Config(cfg)
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(apply_recipe(cfg).__dict__)
+        quick.filled_in = True
+        # mmengine names logs by the second; runs may be quicker
+        FewShotRunner.count += 1
+        if FewShotRunner.count > 1 and quick.get('experiment_name') is None:
+            quick.experiment_name = f'run{FewShotRunner.count}'
         return super().from_cfg(quick)
 
     def setup_env(self, env_cfg: dict) -> None:

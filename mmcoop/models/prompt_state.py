@@ -5,11 +5,9 @@ tensors only, and a record loads under ``weights_only=True`` everywhere that
 the learned tensors do (Runner, EMA, ``get_model``, plain torch).
 """
 import json
-import logging
 from typing import TYPE_CHECKING
 
 import torch
-from mmengine.logging import print_log
 
 if TYPE_CHECKING:
     from .prompt_head import PromptLearnerHead
@@ -45,8 +43,9 @@ def load_record(head: 'PromptLearnerHead', state_dict: dict, prefix: str,
     """
     head.forget_features()
     raw = state_dict.pop(prefix + KEY, None)
-    learned = [f'{prefix}{name}' for name, parameter
-               in head.named_parameters() if parameter.requires_grad]
+    # not by requires_grad: an average of weights (EMA) has none
+    learned = [f'{prefix}{name}' for name, _ in head.named_parameters()
+               if not name.startswith('text_tower.')]
     if raw is None:
         if learned and not any(key in state_dict for key in learned):
             raise ValueError(
@@ -65,6 +64,11 @@ def load_record(head: 'PromptLearnerHead', state_dict: dict, prefix: str,
             f'({record["tower_fingerprint"]}); the model has '
             f'{head.text_tower.name} ({fingerprint}). Set model.clip as in '
             "the run's own config, which lies in its work directory.")
+    if record['prompt'].get('type') == 'ContextPrompt' and not learned:
+        raise ValueError(
+            'this checkpoint holds a learned context, and the config has '
+            'hand-written prompts: leave `templates` away, or give no '
+            'checkpoint.')
     for name, value in head.prompt.settings().items():
         if record['prompt'].get(name) != value:
             raise ValueError(
@@ -80,12 +84,8 @@ def _match_classes(head: 'PromptLearnerHead', classes: list) -> None:
             head.set_classes(classes)
     elif list(head.class_names) != classes and \
             getattr(head.prompt, 'class_specific', False):
-        if len(head.class_names) != len(classes):
-            raise ValueError(
-                f'this class-specific prompt was learned for {len(classes)} '
-                f'classes ({", ".join(classes[:3])}, ...), the data set has '
-                f'{len(head.class_names)}.')
-        print_log(
-            'the class names of this class-specific prompt differ from the '
-            "data set's; contexts are taken in order.", 'current',
-            logging.WARNING)
+        raise ValueError(
+            f'this class-specific prompt was learned for {len(classes)} '
+            f'classes ({", ".join(classes[:3])}, ...), the data set has '
+            f'{len(head.class_names)} ({", ".join(head.class_names[:3])}, '
+            '...): each vector belongs to the class it was learned for.')

@@ -8,7 +8,12 @@ import traceback
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+from mmpretrain.visualization import UniversalVisualizer
+
 from ..clip import keep_clips
+from ..report.records import top1_of
 from .plan import Run
 
 # of two runs that differ only in these, the results are the same
@@ -19,13 +24,23 @@ def result_of(run: Run, work_dir: Path, common: Dict[str, object]
               ) -> Optional[dict]:
     """The JSON that a run has left; None if it is still to do.
 
+    A test of a checkpoint that has been trained again since is still to do.
+
     Raises:
-        ValueError: It was run with other options.
+        ValueError: It was run with other options, or cannot be read.
     """
     path = work_dir / run.folder / run.result
     if not path.exists():
         return None
-    result = json.loads(path.read_text())
+    try:
+        result = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is no JSON ({error}): remove it, and the '
+                         'run is done again.') from None
+    if run.trained:
+        training = result_of(run.trained, work_dir, common)
+        if training is None or training['finished'] > result['finished']:
+            return None
     found, planned = (
         {key: value for key, value in options.items()
          if key not in SAME_RESULT}
@@ -76,19 +91,21 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
             try:
                 with _quiet(log):
                     mains[run.tool](words)
-                outcome = _accuracy(result_of(run, work_dir, common))
+                result = result_of(run, work_dir, common)
+                if result is None:
+                    raise RuntimeError('it left no result')
+                outcome = f'{top1_of(result, log.parent):.2f} %'
             except (Exception, SystemExit) as error:
                 with log.open('a') as file:
                     traceback.print_exc(file=file)
-                failed[run] = ' '.join(str(error).split())[:300]
+                failed[run] = _reason(error, log)
                 outcome = f'FAILED: {failed[run]} ({log})'
             done += 1
             seconds = time.perf_counter() - begin
             left = (time.perf_counter() - start) / done * (len(runs) - i)
             say(f'[{i}/{len(runs)}] {run.folder}: {outcome}, {seconds:.0f} s; '
                 f'about {left / 60:.0f} min left')
-            gc.unfreeze()  # build_runner froze: this run's things can go
-            gc.collect()
+            forget_runs()
     return failed
 
 
@@ -96,12 +113,26 @@ def _as_read(options: Dict[str, object]) -> dict:
     return json.loads(json.dumps(options, default=str))
 
 
-def _accuracy(result: Optional[dict]) -> str:
-    if result is None:
-        raise RuntimeError('it left no result')
-    values = [value for key, value in (result['metrics'] or {}).items()
-              if key.endswith('accuracy/top1')]
-    return f'{values[0]:.2f} %' if values else 'no accuracy'
+def _reason(error: BaseException, log: Path) -> str:
+    """In a line; argparse's is in the log alone."""
+    text = str(error)
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        text = log.read_text().strip().splitlines()[-1]
+    return ' '.join(text.split())[:300]
+
+
+def forget_runs() -> None:
+    """Let go of what runs that are over leave: cycles, logs, their files.
+
+    mmengine keeps the logger, message hub and visualizer of every run.
+    """
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            handler.close()
+    for kept in (MMLogger, MessageHub, Visualizer, UniversalVisualizer):
+        kept._instance_dict.clear()
+    gc.unfreeze()  # build_runner froze them
+    gc.collect()
 
 
 def _main(path: Path) -> Callable[[List[str]], None]:

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from ..command_line import build_runner
 from ..engine import FeatureCacheHook, apply_recipe
 from ..engine.recipe import LOADERS, SEED, SHOTS
-from ..engine.result_hook import (config_as_run, reset_peak_memory,
+from ..engine.result_hook import (config_as_run, data_of, reset_peak_memory,
                                   write_result)
 from ..features.keys import Digests, NotCacheable
 from ..features.source import FeatureSource
@@ -151,16 +151,17 @@ def probe(cfg: Config) -> dict:
         f'{found.C:.4g}, {found.val_accuracy:.2f} % on val)', 'current',
         logging.INFO)
     save_probe(runner.work_dir, found.classifier, dict(
-        dataset=runner.cfg.get('dataset'), clip=runner.model.clip_name,
-        tower=sources[0].identity['tower'], shots=sources[0].images.shots,
-        seed=runner.seed, class_subset=runner.cfg.get('class_subset'),
-        classes=sources[0].images.metainfo['classes']))
+        clip=runner.model.clip_name, tower=sources[0].identity['tower'],
+        shots=sources[0].images.shots, seed=runner.seed,
+        **{key: sources[0].images.metainfo.get(key)
+           for key in ('dataset', 'class_subset', 'classes')}))
     return _write(runner, sources, found, top1, start)
 
 
 def _write(runner: Runner, sources: List[FeatureSource], found: Found,
            top1: float, start: float) -> dict:
     cfg, (train, val, test) = runner.cfg, [s.images for s in sources]
+    split = val.metainfo.get('split')
     result = write_result(
         cfg, runner.work_dir, RESULT, start,
         metrics={'accuracy/top1': top1},
@@ -172,12 +173,11 @@ def _write(runner: Runner, sources: List[FeatureSource], found: Found,
         val_accuracy=found.val_accuracy,
         search=found.trace,
         solver=f'scikit-learn {sklearn.__version__}',
-        selected_on=f'val draw, {len(val)} images',
-        evaluated_on='test',
+        selected_on=f'{"val draw" if split == "val" else split}, '
+        f'{len(val)} images',
+        **data_of(test),
         clip=runner.model.clip_name,
-        num_images=len(train),
-        num_images_evaluated=len(test),
-        num_classes=len(test.metainfo['classes']))
+        num_images=len(train))
     print_log(f'Result: {osp.join(runner.work_dir, RESULT)}', 'current',
               logging.INFO)
     return result

@@ -128,8 +128,33 @@ class Plan:
     source: Optional[str] = None
 
     def runs(self) -> List[Run]:
-        """All runs, each once, a training before what tests it."""
-        return list(dict.fromkeys(self._runs()))
+        """All runs, each once, a training before what tests it.
+
+        Raises:
+            ValueError: Something that cannot be run or compared.
+        """
+        self._check()
+        runs = list(dict.fromkeys(self._runs()))
+        if len({run.folder for run in runs}) < len(runs):
+            raise ValueError('two of the backbones have the same file name, '
+                             'which names the folders: rename one.')
+        return runs
+
+    def _check(self) -> None:
+        if min(self.shots, default=0) < 1:
+            raise ValueError(f'shots={self.shots}: at least 1 each.')
+        if (self.source is None) == (self.kind in ('domain',
+                                                   'cross-dataset')):
+            raise ValueError(f'{self.kind} takes '
+                             + ('no source.' if self.source else 'a source.'))
+        learned_on = (self.source, ) if self.source else self.datasets
+        odd = set(learned_on) & set(VARIANTS)
+        if odd and any(find_method(name).learns for name in self.methods):
+            raise ValueError(f'{", ".join(sorted(odd))} can only be tested '
+                             'on: there is nothing to learn from.')
+        if self.kind == 'words' and not all(
+                name.startswith('coop') for name in self.methods):
+            raise ValueError('words: only CoOp learns a context to be read.')
 
     def with_changes(self, **changes) -> 'Plan':
         """Another plan; what is None stays."""

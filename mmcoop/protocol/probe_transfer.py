@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from ..command_line import build_runner
 from ..datasets.coop_dataset import wordnet_ids
 from ..engine.recipe import apply_recipe
-from ..engine.result_hook import config_as_run, write_result
+from ..engine.result_hook import config_as_run, data_of, write_result
 
 PROBE, RESULT = 'probe.safetensors', 'result_test.json'
 SOME_OF_IMAGENET = ('imagenet_a', 'imagenet_r')
@@ -75,8 +75,8 @@ def transfer(cfg: Config, folder: str) -> dict:
     if source.identity['tower'] != about['tower']:
         raise ValueError(f'{path} was fitted on features of another image '
                          f'tower ({about["clip"]}): set model.clip as there.')
-    rows = rows_for(about, cfg.get('dataset'),
-                    source.images.metainfo['classes'])
+    metainfo = source.images.metainfo
+    rows = rows_for(about, metainfo.get('dataset'), metainfo['classes'])
     images = load(source)
     logits = images.features @ weight[rows].T + bias[rows]  # (n, classes)
     top1 = 100 * float((logits.argmax(1) == images.labels).mean())
@@ -90,11 +90,9 @@ def transfer(cfg: Config, folder: str) -> dict:
         config=config_as_run(runner),
         trained_on={key: about[key] for key in (
             'dataset', 'class_subset', 'shots', 'seed')},
-        evaluated_on='test',
         selected_on='val draw of the source',
         clip=runner.model.clip_name,
-        num_images_evaluated=len(images.labels),
-        num_classes=len(rows))
+        **data_of(source.images))
 
 
 def rows_for(about: dict, dataset: str, classes: Sequence[str]) -> List[int]:

@@ -111,8 +111,8 @@ def _views(records: Iterable[Record]) -> List[str]:
 
 
 def _epochs(records: Iterable[Record]) -> List[str]:
-    found = [r for r in records if r.method.startswith('coop')
-             and r.epochs not in (None, published_epochs(r))]
+    found = [r for r in records if r.epochs is not None
+             and r.epochs != published_epochs(r)]
     return [
         f'Trained for {epochs} epochs, not the {published} of the recipe: '
         f'{who}.' for (epochs, published), who in _grouped(
@@ -131,14 +131,27 @@ def _selection(records: Iterable[Record]) -> List[str]:
 
 
 def _test_images(records: Iterable[Record]) -> List[str]:
-    found = defaultdict(set)
+    found, records = defaultdict(set), list(records)
     for r in records:
         if r.dataset in CATALOG and not r.class_subset and r.num_test:
             found[r.dataset].add(r.num_test)
+        elif r.dataset in CATALOG and r.lists not in (None, 'published'):
+            found[r.dataset]  # a part of another split
     said = []
     for dataset in sort_datasets(found):
         whole = CATALOG[dataset].sizes['test']
         cut = sorted(found[dataset] - {whole})
+        other = any(r.lists == 'other sizes' for r in records
+                    if r.dataset == dataset)
+        if other and not cut:
+            said.append(f'{dataset_title(dataset)}: other lists of images '
+                        'than published.')
+        by_rule = any(r.lists == 'made by rule' for r in records
+                      if r.dataset == dataset)
+        if by_rule:
+            said.append(
+                f'{dataset_title(dataset)}: split by the published rule, not '
+                'the published split.')
         if cut:
             said.append(
                 f'{dataset_title(dataset)}: tested on '

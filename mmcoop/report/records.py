@@ -31,6 +31,8 @@ class Record:
         selected_on: What was selected by, if anything was.
         num_test: Images it was tested on.
         trained_subset: Classes it was trained on, like ``class_subset``.
+        pretrained: The CLIP's weights: a tag of open_clip, or a file's name.
+        lists: 'published', or how the data set's lists differ.
     """
     dataset: str
     method: str
@@ -46,6 +48,8 @@ class Record:
     selected_on: Optional[str] = None
     num_test: Optional[int] = None
     trained_subset: Optional[str] = None
+    pretrained: Optional[str] = None
+    lists: Optional[str] = None
 
     @property
     def zero_shot(self) -> bool:
@@ -54,7 +58,7 @@ class Record:
     @property
     def key(self) -> 'Record':
         """What was run, without what came out of it."""
-        return replace(self, top1=0, path=Path(), num_test=None)
+        return replace(self, top1=0, path=Path(), num_test=None, lists=None)
 
 
 def read_records(folders: Iterable[Union[str, Path]]) -> List[Record]:
@@ -74,7 +78,8 @@ def read_records(folders: Iterable[Union[str, Path]]) -> List[Record]:
         if not result.get('method') or not result.get('dataset'):
             left_out += 1
             continue
-        if result.get('evaluated_on') == 'val' or not result.get('metrics'):
+        if result.get('evaluated_on', 'test') != 'test' or \
+                not result.get('metrics'):
             continue
         record, age = _record(result, path), _age(result, path)
         if record.key in newest:
@@ -134,7 +139,7 @@ def _record(result: dict, path: Path) -> Record:
         backbone=str(result.get('clip')),
         shots=run.get('shots'),
         seed=run.get('seed'),
-        top1=_top1(result, path),
+        top1=top1_of(result, path),
         class_subset=result.get('class_subset'),
         trained_on=None if source == result['dataset'] else source,
         path=path,
@@ -143,16 +148,24 @@ def _record(result: dict, path: Path) -> Record:
         selected_on=None if method.startswith(ZERO_SHOT) else
         result.get('selected_on') or None,
         num_test=result.get('num_images_evaluated'),
-        trained_subset=run.get('class_subset'))
+        trained_subset=run.get('class_subset'),
+        pretrained=result.get('pretrained') and
+        Path(str(result['pretrained'])).name,
+        lists=result.get('lists'))
 
 
-def _top1(result: dict, path: Path) -> float:
-    for name, value in result['metrics'].items():
+def top1_of(result: dict, path: Path) -> float:
+    """Top-1 accuracy in percent of a result.
+
+    Raises:
+        ValueError: It has none.
+    """
+    metrics = result.get('metrics') or {}
+    for name, value in metrics.items():
         if name.endswith('accuracy/top1'):
             return float(value)
-    raise ValueError(
-        f'{path} has no accuracy/top1 among its metrics '
-        f'({", ".join(result["metrics"])}): test again.')
+    raise ValueError(f'{path} has no accuracy/top1 among its metrics '
+                     f'({", ".join(metrics)}): test again.')
 
 
 def _age(result: dict, path: Path) -> Tuple[str, float]:

@@ -136,7 +136,8 @@ def separate(records: Sequence[Record]) -> List[Record]:
     """Tell runs apart that differ in what no table shows.
 
     The same data set, method and shots may have been trained with other
-    epochs, on cached views, or with a selection. Their seeds are never
+    epochs, on cached views, with a selection or other weights of the CLIP.
+    Their seeds are never
     taken together: what differs from the recipe is added to the method's
     name, in brackets.
     """
@@ -146,13 +147,16 @@ def separate(records: Sequence[Record]) -> List[Record]:
     separated = []
     for r in records:
         said, found = [], list(zip(*cells[_cell(r)]))
-        epochs, views, selected = (len(set(values)) > 1 for values in found)
+        epochs, views, selected, weights = (
+            len(set(values)) > 1 for values in found)
         if epochs and r.epochs != published_epochs(r):
             said.append(f'{r.epochs} epochs')
         if views and r.cached_views is not None:
             said.append(f'{r.cached_views} views')
         if selected and selection(r):
             said.append('selected')
+        if weights and r.pretrained not in (None, 'openai'):
+            said.append(r.pretrained)
         if said:
             r = replace(r, method=f'{r.method} ({", ".join(said)})')
         separated.append(r)
@@ -172,11 +176,12 @@ def selection(record: Record) -> Optional[str]:
 
 def _cell(record: Record) -> Record:
     return replace(record.key, seed=None, epochs=None, cached_views=None,
-                   selected_on=None)
+                   selected_on=None, pretrained=None)
 
 
 def _settings(record: Record) -> Tuple:
-    return record.epochs, record.cached_views, selection(record)
+    return (record.epochs, record.cached_views, selection(record),
+            record.pretrained)
 
 
 def _seed_first(run: Tuple[Optional[int], float]) -> Tuple[int, float]:

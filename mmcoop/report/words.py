@@ -27,7 +27,8 @@ def words_table(folders: Sequence[Path]) -> Table:
         (folder / 'words.json').write_text(json.dumps(report, indent=1))
         titles.add(backbone_title(result['clip']))
         for context in report['contexts']:
-            name = dataset_title(result['dataset'])
+            name = (f'{dataset_title(result["dataset"])}, '
+                    f'{result["shots"]} shots, seed {result["seed"]}')
             header.append(f'{name}: {context["class_name"]}'
                           if context['class_name'] else name)
             columns.append([f'{near[0]["word"]} ({near[0]["distance"]:.4f})'

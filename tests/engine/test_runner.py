@@ -271,8 +271,8 @@ def test_selection_is_on_validation_images_and_said(tmp_path, photos,
     runner = RUNNERS.build(cfg)
     runner.train()
     result = json.loads((tmp_path / 'work/result.json').read_text())
-    assert result['evaluated_on'] == 'val'
-    assert 'save_best' in result['selected_on']
+    assert result['evaluated_on'] == 'training images not drawn'
+    assert result['selected_on'] is None  # it is of the last epoch
     train, val = (
         {loader.dataset.get_data_info(i)['img_path']
          for i in range(len(loader.dataset))}
@@ -281,7 +281,15 @@ def test_selection_is_on_validation_images_and_said(tmp_path, photos,
     test = DATASETS.build(runner.cfg.test_dataloader.dataset)
     tested = {test.get_data_info(i)['img_path'] for i in range(len(test))}
     assert not tested & (train | val)
-    assert list((tmp_path / 'work').glob('best_*.pth'))
+    best, = (tmp_path / 'work').glob('best_*.pth')
+    for checkpoint, how in ((best, 'save_best, on validation images'),
+                            (tmp_path / 'work/epoch_6.pth', None)):
+        RUNNERS.build(custom_config(
+            tmp_path, photos, small_clip, load_from=str(checkpoint))).test()
+        result = json.loads(
+            (tmp_path / 'work/result_test.json').read_text())
+        assert result['selected_on'] == how
+        assert result['evaluated_on'] == 'test'
 
 
 def test_peak_memory_is_that_of_the_run():
@@ -293,3 +301,32 @@ def test_peak_memory_is_that_of_the_run():
     del large
     reset_peak_memory()
     assert peak_memory_mib()['host'] < after - 50
+
+
+def test_what_was_learned_in_another_shape(tmp_path, photos, small_clip):
+    """mmengine would say so and test random vectors."""
+    runner = RUNNERS.build(custom_config(tmp_path, photos, small_clip))
+    ctx = runner.model.head.prompt.ctx
+    torch.save(dict(state_dict={'head.prompt.ctx': ctx.new_zeros(5, 64)}),
+               tmp_path / 'other.pth')
+    runner = RUNNERS.build(custom_config(
+        tmp_path, photos, small_clip, load_from=str(tmp_path / 'other.pth')))
+    with pytest.raises(ValueError, match=r'other.pth does not fit: '
+                       r'head.prompt.ctx \(\[5, 64\] in the file'):
+        runner.test()
+
+
+def test_a_run_is_resumed_with_the_same_optimiser(tmp_path, photos,
+                                                  small_clip):
+    RUNNERS.build(custom_config(tmp_path, photos, small_clip)).train()
+    lr = {'optim_wrapper.optimizer.lr': 0.1, 'resume': True}
+    runner = RUNNERS.build(custom_config(tmp_path, photos, small_clip, **lr))
+    with pytest.raises(ValueError, match='optimizer=.*0.002.*now.*0.1'):
+        runner.train()
+
+
+def test_nothing_to_learn(tmp_path, photos, small_clip):
+    runner = RUNNERS.build(custom_config(tmp_path, photos, small_clip,
+                                         templates='own'))
+    with pytest.raises(ValueError, match='nothing to learn.*tools/test.py'):
+        runner.train()

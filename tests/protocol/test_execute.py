@@ -90,3 +90,26 @@ def test_an_interruption_passes(tmp_path, runs, common, monkeypatch):
     monkeypatch.setattr('mmcoop.protocol.execute._main', lambda path: stop)
     with pytest.raises(KeyboardInterrupt):
         run_all(runs, Path(tmp_path), common, ROOT, print)
+
+
+def test_a_test_of_an_older_checkpoint_is_to_do(tmp_path, runs):
+    _, training, test = runs
+    for run, finished in ((training, '2026-01-02'), (test, '2026-01-03')):
+        path = tmp_path / run.folder / run.result
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(dict(
+            overrides=run.options({}), finished=f'{finished}T00:00:00')))
+    assert result_of(test, tmp_path, {}) is not None
+    path = tmp_path / training.folder / training.result
+    path.write_text(path.read_text().replace('01-02', '01-04'))
+    assert result_of(test, tmp_path, {}) is None
+    path.unlink()
+    assert result_of(test, tmp_path, {}) is None
+
+
+def test_a_broken_result_is_named(tmp_path, runs):
+    path = tmp_path / runs[1].folder / 'result.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('{"metrics": ')
+    with pytest.raises(ValueError, match='result.json is no JSON.*remove it'):
+        result_of(runs[1], tmp_path, {})

@@ -126,7 +126,7 @@ def test_a_run(config, tmp_path, monkeypatch, photos):
     assert (result['seed'], result['shots']) == (1, 2)
     assert (result['num_images'], result['num_images_evaluated'],
             result['num_classes']) == (6, 5, 3)
-    assert result['selected_on'] == 'val draw, 5 images'
+    assert result['selected_on'] == 'training images not drawn, 5 images'
     assert result['evaluated_on'] == 'test'
     assert 0 <= result['metrics']['accuracy/top1'] <= 100
     chosen = [row for row in result['search'] if row['C'] == result['C']]

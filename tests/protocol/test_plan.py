@@ -124,3 +124,16 @@ def test_order():
     assert in_order(['coop-m16-end', 'finetune', 'linear-probe',
                      'zeroshot-own', 'linear-probe']) == [
         'zeroshot-own', 'linear-probe', 'finetune', 'coop-m16-end']
+
+
+@pytest.mark.parametrize('kind,changes,message', [
+    ('few-shot', dict(shots=[0]), 'at least 1'),
+    ('few-shot', dict(datasets=['imagenetv2']), 'only be tested on'),
+    ('few-shot', dict(source='dtd'), 'few-shot takes no source'),
+    ('words', dict(methods=['zeroshot-own']), 'only CoOp learns'),
+    ('backbones', dict(backbones=['/a/mini.json', '/b/mini.json']),
+     'same file name'),
+])
+def test_what_cannot_be_compared(kind, changes, message):
+    with pytest.raises(ValueError, match=message):
+        PLANS[kind].with_changes(**changes).runs()

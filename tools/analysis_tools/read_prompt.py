@@ -13,6 +13,7 @@ from typing import List, Optional
 
 from mmengine.config import Config
 from mmengine.fileio import dump
+from mmengine.runner import find_latest_checkpoint
 
 from mmcoop.command_line import CfgOptions
 from mmcoop.protocol.read_prompt import PHRASE, SHOWN, as_tables, read_prompt
@@ -23,7 +24,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config of the run')
-    parser.add_argument('checkpoint', help='checkpoint of the run')
+    parser.add_argument('checkpoint', help='checkpoint, or folder of a run')
     parser.add_argument(
         '--top', type=int, default=1, help='words for each vector (1)')
     parser.add_argument(
@@ -48,6 +49,9 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.top < 1:
         parser.error(f'--top {args.top}: one word at least')
+    if osp.isdir(args.checkpoint):
+        args.checkpoint = find_latest_checkpoint(args.checkpoint) or \
+            osp.join(args.checkpoint, 'epoch_*.pth')
     if not osp.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
     if args.out is None:
