@@ -130,6 +130,13 @@ class TestSetClasses:
 
 class TestCheckpoints:
 
+    def test_class_specific_knows_its_classes(self, small_clip):
+        """As many classes are not the same classes."""
+        model = build(small_clip, ['a', 'b'], class_specific=True)
+        other = build(small_clip, ['dog', 'cat'], class_specific=True)
+        with pytest.raises(ValueError, match=r'2 classes \(a, b.*2 \(dog'):
+            other.load_state_dict(model.state_dict())
+
     @pytest.mark.parametrize('class_specific', [False, True])
     @pytest.mark.parametrize('how', ['torch', 'mmengine'])
     def test_names_travel(self, small_clip, class_specific, how):

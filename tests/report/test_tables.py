@@ -262,3 +262,26 @@ def test_nothing_gives_no_table(kind):
 def test_unknown_kind():
     with pytest.raises(ValueError, match="'shots': choose of few-shot,"):
         table('shots', [])
+
+
+def test_other_weights_are_another_row():
+    ours = [record('eurosat', 'coop-m16-end', 16, seed, top1, pretrained=tag)
+            for seed, top1, tag in ((1, 60., 'openai'), (2, 62., 'openai'),
+                                    (3, 20., 'yfcc15m'))]
+    part = tables('few-shot', ours)['few-shot-RN50-eurosat']
+    found = {row[0]: values[-1] for row, values in cells(part).items()}
+    assert found['CoOp M=16, end'] == '61.00 ± 1.00 (2 seeds)'
+    assert found['CoOp M=16, end (yfcc15m)'] == '20.00 (1 seed)'
+
+
+@pytest.mark.parametrize('lists,note', [
+    ('made by rule', 'EuroSAT: split by the published rule, not the published '
+     'split.'),
+    ('other sizes', 'EuroSAT: other lists of images than published.')])
+def test_other_lists_are_noted(lists, note):
+    base = seeds('eurosat', 'coop-m4-end-words', 16, 80., subset='base',
+                 trained_subset='base', lists=lists, num_test=500)
+    new = seeds('eurosat', 'coop-m4-end-words', 16, 20., subset='new',
+                trained_subset='base', lists=lists, num_test=500)
+    part, = table('base-to-new', base + new)
+    assert note in part.notes
