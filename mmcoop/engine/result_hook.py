@@ -64,12 +64,14 @@ class ResultHook(Hook):
 
     def _selected_on(self, runner) -> Optional[str]:
         """What chose the epoch of what is reported, if anything did."""
-        how = runner.cfg if runner.iter else (self.trained_on or {})
-        how = selects(how) if runner.iter else how.get('selects')
-        best = osp.basename(str(runner._load_from)).startswith('best_')
-        if how and (best or 'save_best' not in how):
-            return f'{how}, on validation images'
-        return None
+        if runner.iter:  # trained here: the last epoch is reported
+            how, is_best = selects(runner.cfg), False
+        else:
+            how = (self.trained_on or {}).get('selects')
+            is_best = osp.basename(str(runner._load_from)).startswith('best_')
+        if not how or how == 'save_best' and not is_best:
+            return None
+        return f'{how}, on validation images'
 
     @master_only
     def _write(self, runner, filename: str, dataloader, evaluated) -> None:
@@ -90,7 +92,7 @@ class ResultHook(Hook):
             prompt={**_model_config(cfg).get('head', {}).get('prompt', {}),
                     **prompt.settings()} if prompt else None,
             num_images=len(dataloader.dataset),
-            **data_of(evaluated.dataset if evaluated else dataloader.dataset),
+            **data_of(evaluated and evaluated.dataset, dataloader.dataset),
             world_size=runner.world_size,
             checkpoint=runner.message_hub.get_info('last_ckpt')
             if 'last_ckpt' in runner.message_hub.runtime_info else None)
@@ -127,15 +129,21 @@ def write_result(cfg, work_dir: str, filename: str, start: float,
     return result
 
 
-def data_of(dataset) -> dict:
-    """What a result says of the images that it is of, as they say it."""
-    about = dataset.metainfo
+def data_of(evaluated, trained=None) -> dict:
+    """What a result says of the images that it is of, as they say it.
+
+    Args:
+        evaluated: The data set that was tested on, or None.
+        trained: The data set that was trained on.
+    """
+    about = (trained if evaluated is None else evaluated).metainfo
     return dict(
         dataset=about.get('dataset'),
         class_subset=about.get('class_subset'),
-        evaluated_on=about.get('split', 'test'),
+        evaluated_on=None if evaluated is None else about.get('split',
+                                                              'test'),
         lists=about.get('lists'),  # of a published data set: published?
-        num_images_evaluated=len(dataset),
+        num_images_evaluated=None if evaluated is None else len(evaluated),
         num_classes=len(about.get('classes') or ()))
 
 
