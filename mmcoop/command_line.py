@@ -99,6 +99,14 @@ def load_config(args: argparse.Namespace, work_dir: str) -> Config:
     return cfg
 
 
+def drop_training(cfg: Config) -> None:
+    """Testing needs none of the training data."""
+    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
+                 'param_scheduler', 'val_dataloader', 'val_cfg',
+                 'val_evaluator'):
+        cfg.pop(name, None)
+
+
 def build_runner(cfg: Config, loaders: Sequence[str]) -> Runner:
     """The runner that the config asks for.
 

@@ -14,7 +14,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.runner import find_latest_checkpoint
 
-from mmcoop.command_line import add_common_arguments, build_runner, load_config
+from mmcoop.command_line import (add_common_arguments, build_runner,
+                                 drop_training, load_config)
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -94,11 +95,7 @@ def main(argv: Optional[List[str]] = None) -> None:
             f'{args.config} learns a prompt: give the checkpoint that holds '
             'it (work_dirs/.../epoch_N.pth), or test zero-shot CLIP: '
             '--cfg-options templates=own.')
-    # testing needs none of the training data
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
-                 'param_scheduler', 'val_dataloader', 'val_cfg',
-                 'val_evaluator'):
-        cfg.pop(name, None)
+    drop_training(cfg)
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir is not None:

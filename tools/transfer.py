@@ -9,7 +9,6 @@ templates=own). Writes result_test.json into --work-dir/<data set>.
 """
 import argparse
 import json
-import runpy
 from pathlib import Path
 from typing import List, Optional
 
@@ -19,6 +18,7 @@ from mmcoop.clip import keep_clips
 from mmcoop.command_line import CfgOptions
 from mmcoop.datasets.catalog import CATALOG
 from mmcoop.datasets.coop_dataset import check_published
+from mmcoop.protocol.execute import tool_main
 from mmcoop.report.records import top1_of
 from mmcoop.report.table import Table
 
@@ -51,7 +51,7 @@ def main(argv: Optional[List[str]] = None) -> None:
         Config.fromfile(args.config).get('data_root', 'data')
     for name in args.datasets:  # all of them, before the first is tested
         check_published(CATALOG[name], data_root, 'test')
-    test = runpy.run_path(str(Path(__file__).with_name('test.py')))['main']
+    test = tool_main(Path(__file__).with_name('test.py'))
     model = [args.config] + ([args.checkpoint] if args.checkpoint else [])
     rows = []
     with keep_clips():

@@ -75,7 +75,7 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
     """
     failed: Dict[Run, str] = {}
     start, done = time.perf_counter(), 0
-    mains = {name: _main(root / 'tools' / f'{name}.py')
+    mains = {name: tool_main(root / 'tools' / f'{name}.py')
              for name in {run.tool for run in runs}}
     with keep_clips():
         for i, run in enumerate(runs, 1):
@@ -135,7 +135,8 @@ def forget_runs() -> None:
     gc.collect()
 
 
-def _main(path: Path) -> Callable[[List[str]], None]:
+def tool_main(path: Path) -> Callable[[List[str]], None]:
+    """``main`` of a command line."""
     spec = importlib.util.spec_from_file_location(f'mmcoop_{path.stem}', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ..command_line import build_runner
+from ..command_line import build_runner, drop_training
 from ..datasets.coop_dataset import wordnet_ids
 from ..engine.recipe import apply_recipe
 from ..engine.result_hook import config_as_run, data_of, write_result
@@ -66,10 +66,7 @@ def transfer(cfg: Config, folder: str) -> dict:
         weight, bias = file.get_tensor('weight'), file.get_tensor('bias')
         about = json.loads(file.metadata()['about'])
     cfg = apply_recipe(cfg)
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
-                 'param_scheduler', 'val_dataloader', 'val_cfg',
-                 'val_evaluator'):
-        cfg.pop(name, None)
+    drop_training(cfg)
     runner = build_runner(cfg, ('test_dataloader', ))
     source, = feature_sources(runner, ('test_dataloader', ))
     if source.identity['tower'] != about['tower']:

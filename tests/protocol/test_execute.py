@@ -87,7 +87,7 @@ def test_an_interruption_passes(tmp_path, runs, common, monkeypatch):
     def stop(words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('mmcoop.protocol.execute._main', lambda path: stop)
+    monkeypatch.setattr('mmcoop.protocol.execute.tool_main', lambda path: stop)
     with pytest.raises(KeyboardInterrupt):
         run_all(runs, Path(tmp_path), common, ROOT, print)
 
