@@ -2,7 +2,7 @@
 
     python tools/benchmarks/loading.py --step 0.02 --gpus 8
 
-The training pipeline of configs/_base_/datasets/split_file.py on drawn JPEGs
+The training pipeline of configs/_base_/datasets/few_shot.py on drawn JPEGs
 of ImageNet's usual size: images a second of one core, and of the data loader
 with more workers; then the cores that steps of --step seconds (measure them
 with training_step.py) and a batch of 32 need on every GPU.
@@ -20,7 +20,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image, ImageFilter
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CONFIG = os.path.join(HERE, '../../configs/_base_/datasets/split_file.py')
+CONFIG = os.path.join(HERE, '../../configs/_base_/datasets/few_shot.py')
 
 
 class Files(torch.utils.data.Dataset):
