@@ -72,7 +72,7 @@ def test_fine_tuning_learns_a_copy(small_clip, images):
         frozen = build(small_clip)
         tuned = build(small_clip, freeze_image_tower=False)
     before = frozen.extract_feat(images)[0]
-    assert torch.allclose(tuned.extract_feat(images)[0], before, atol=1e-6)
+    assert torch.allclose(tuned.extract_feat(images)[0], before, atol=1e-5)
     loss_of(tuned, images).backward()
     learned = [p for p in tuned.parameters() if p.requires_grad]
     assert learned and all(p.grad is not None for p in learned)
