@@ -189,6 +189,11 @@ def test_the_command_line_counts_in_a_config_of_a_run():
     with pytest.raises(ValueError, match='filled in by a run; seed, shots'):
         apply_recipe(dumped(shots=2, seed=3))
     assert apply_recipe(dumped()).train_cfg.max_epochs == 50
+    prompt = apply_recipe(dumped(templates='name')).model.head.prompt
+    assert prompt.templates == 'name'
+    prompt = apply_recipe(dumped(**{
+        'model.head.prompt.templates': 'a {}.'})).model.head.prompt
+    assert prompt.templates == 'a {}.'
 
 
 def test_another_part_of_the_classes():

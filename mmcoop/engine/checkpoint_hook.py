@@ -7,7 +7,7 @@ from mmengine.logging import HistoryBuffer
 
 from ..registry import HOOKS
 from .feature_hook import cached_views
-from .recipe import selects
+from .selection import selects
 
 KEPT = 100  # log values kept for smoothing after a resume
 

@@ -22,13 +22,14 @@ They fill places that still hold what ``configs/_base_`` wrote there (16, 1,
 image size). Whoever writes something else into a place keeps it; but what the
 command line says of a variable counts, also where a run has filled it in.
 """
-import copy
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
 
 from ..datasets.catalog import PublishedSet, find
+from .places import datasets_in, is_a, is_few_shot, replace_values, said
+from .selection import carry_val_split
 
 SHOTS, SEED, ALL_EPOCHS, DATA_ROOT, IMAGE_SIZE = 16, 1, 200, 'data', 224
 DATASET, CLASSES = 'imagenet', 1000
@@ -58,16 +59,16 @@ def apply_recipe(cfg: Config) -> Config:
                              'is needed.')
     _refuse_second_draw(cfg)
     _carry_seed(cfg)
-    for dataset in _datasets(*(cfg.get(name) for name in LOADERS)):
+    for dataset in datasets_in(*(cfg.get(name) for name in LOADERS)):
         if is_few_shot(dataset):
             _fill(cfg, dataset, 'shots', 'shots', SHOTS)
             _fill(cfg, dataset, 'seed', 'seed', SEED)
-        if _is_a(dataset, 'CoOpDataset'):
+        if is_a(dataset, 'CoOpDataset'):
             _fill(cfg, dataset, 'name', 'dataset', DATASET)
         if 'data_root' in dataset:
             _fill(cfg, dataset, 'data_root', 'data_root', DATA_ROOT)
     _carry_prompt(cfg)
-    _carry_val_split(cfg)
+    carry_val_split(cfg)
     if cfg.get('class_subset') is not None:
         _carry_subset(cfg)
     if cfg.get('cached_views') is not None:
@@ -89,41 +90,11 @@ def published_set(cfg: Config) -> Optional[PublishedSet]:
     return None if name is None else find(name)
 
 
-def val_draw(train: dict, pipeline: list) -> dict:
-    """The validation images that belong to a few-shot draw.
-
-    Args:
-        train: The config of the FewShotDataset.
-        pipeline: Transforms of the validation images.
-
-    Returns:
-        The config of a FewShotDataset that draws from the validation split,
-        or, where there is none, from the training images that are left.
-    """
-    source = copy.deepcopy(train['dataset'])
-    if _is_a(source, 'SplitFileDataset') or (
-            _is_a(source, 'CoOpDataset')
-            and 'val' in find(source['name']).sizes):
-        source['split'] = 'val'
-    return dict(copy.deepcopy(train), dataset=source,
-                val_of=copy.deepcopy(train['dataset']), pipeline=pipeline)
-
-
 def fit_image_size(part: Any, size: int) -> None:
     """Let the sizes written as 224 in pipelines be the CLIP's image size."""
-    _replace(
+    replace_values(
         part, lambda key, value: size
         if key in ('scale', 'crop_size') and value == IMAGE_SIZE else value)
-
-
-def is_few_shot(dataset: dict) -> bool:
-    return _is_a(dataset, 'FewShotDataset')
-
-
-def _is_a(part: dict, name: str) -> bool:
-    kind = part.get('type', '')
-    kind = kind if isinstance(kind, str) else kind.__name__
-    return kind.split('.')[-1] == name
 
 
 def _carry_seed(cfg: Config) -> None:
@@ -144,67 +115,29 @@ def _carry_prompt(cfg: Config) -> None:
     head, known = model.get('head') or {}, published_set(cfg)
     if isinstance(head.get('prompt'), dict):
         if cfg.get('templates') is not None:
+            place = {} if said(cfg, 'templates') else head['prompt']
             head['prompt'] = dict(
                 type='mmcoop.TemplatePrompt',
-                templates=head['prompt'].get('templates', cfg.templates))
-        if _is_a(head['prompt'], 'TemplatePrompt'):
+                templates=place.get('templates', cfg.templates))
+        if is_a(head['prompt'], 'TemplatePrompt'):
             own = cfg.get('template') or (known and known.template)
-            if _said(cfg, 'dataset', 'template'):
+            if said(cfg, 'dataset', 'template'):
                 head['prompt']['own'] = own
             head['prompt'].setdefault('own', own)
     if known and (head.get('num_classes') == CLASSES
                   or 'num_classes' in head
-                  and _said(cfg, 'dataset', 'class_subset')):
+                  and said(cfg, 'dataset', 'class_subset')):
         half = -(-known.classes // 2)
         head['num_classes'] = {
             'base': half, 'new': known.classes - half
         }.get(cfg.get('class_subset'), known.classes)
 
 
-def _carry_val_split(cfg: Config) -> None:
-    """Nothing may be selected on test images."""
-    split = cfg.get('val_split', 'test')
-    if split not in ('val', 'test'):
-        raise ValueError(f"val_split={split!r}: choose 'val' or 'test'.")
-    train, val = cfg.get('train_dataloader'), cfg.get('val_dataloader')
-    if not (train and val):
-        return
-    drawn = any('val_of' in dataset for dataset in _datasets(val))
-    if split == 'val' and not drawn:
-        if not is_few_shot(train.dataset):
-            raise ValueError(
-                "val_split='val' draws validation images beside those of a "
-                'mmcoop.FewShotDataset, but train_dataloader.dataset is a '
-                f'{train.dataset.get("type")}.')
-        val.dataset = val_draw(train.dataset, val.dataset.pipeline)
-    on_test = any(dataset.get('split') == 'test'
-                  for dataset in _datasets(val))
-    if selects(cfg) and on_test:
-        raise ValueError(
-            f'{selects(cfg)} selects by the accuracy on test images: set '
-            "val_split='val' to select on validation images.")
-
-
-def selects(cfg: Config) -> Optional[str]:
-    """What in a config chooses among epochs by their validation accuracy."""
-    hooks = [*(cfg.get('default_hooks') or {}).values(),
-             *(cfg.get('custom_hooks') or [])]
-    for hook in hooks:
-        if isinstance(hook, dict) and hook.get('save_best'):
-            return 'save_best'
-        if isinstance(hook, dict) and _is_a(hook, 'EarlyStoppingHook'):
-            return 'EarlyStoppingHook'
-    schedulers = cfg.get('param_scheduler') or []
-    return next((part['type'] for part in schedulers
-                 if 'ReduceOnPlateau' in str(part.get('type'))), None) \
-        if isinstance(schedulers, list) else None
-
-
 def _carry_subset(cfg: Config) -> None:
     for loader in filter(None, (cfg.get(name) for name in LOADERS)):
         dataset = loader.dataset
-        if _is_a(dataset, 'ClassSubset'):
-            if _said(cfg, 'class_subset'):
+        if is_a(dataset, 'ClassSubset'):
+            if said(cfg, 'class_subset'):
                 dataset['classes'] = cfg.class_subset
         else:
             subset = dict(type='mmcoop.ClassSubset',
@@ -216,7 +149,7 @@ def _carry_subset(cfg: Config) -> None:
 
 def _carry_views(cfg: Config) -> None:
     hooks = [hook for hook in cfg.get('custom_hooks') or []
-             if isinstance(hook, dict) and _is_a(hook, 'FeatureCacheHook')]
+             if isinstance(hook, dict) and is_a(hook, 'FeatureCacheHook')]
     if not hooks:
         raise ValueError(
             f"cached_views={cfg.cached_views} needs the hook that caches: add "
@@ -230,7 +163,7 @@ def _carry_epochs(cfg: Config) -> None:
     epochs = cfg.train_cfg.get('max_epochs')
     if epochs == ALL_EPOCHS:  # not set on purpose
         epochs = cfg.get('max_epochs')
-        draws = [d for d in _datasets(cfg.get('train_dataloader'))
+        draws = [d for d in datasets_in(cfg.get('train_dataloader'))
                  if is_few_shot(d)]
         if epochs is None and draws:
             shots, known = draws[0].get('shots', SHOTS), published_set(cfg)
@@ -238,8 +171,8 @@ def _carry_epochs(cfg: Config) -> None:
     if epochs is None:
         return
     for part in (cfg.train_cfg, cfg.get('param_scheduler')):
-        _replace(part, lambda key, value: epochs
-                 if value == ALL_EPOCHS else value)
+        replace_values(part, lambda key, value: epochs
+                       if value == ALL_EPOCHS else value)
     if isinstance(cfg.get('param_scheduler'), list):
         # in a run of one epoch the second phase never begins
         cfg.param_scheduler = [
@@ -251,13 +184,8 @@ def _carry_epochs(cfg: Config) -> None:
 def _fill(cfg: Config, part: dict, key: str, variable: str,
           written: Any) -> None:
     """Put a variable into a place that holds what ``_base_`` wrote."""
-    if variable in cfg and (_said(cfg, variable) or part.get(key) == written):
+    if variable in cfg and (said(cfg, variable) or part.get(key) == written):
         part[key] = cfg[variable]
-
-
-def _said(cfg: Config, *variables: str) -> bool:
-    """Whether the command line says one of them."""
-    return bool(set(cfg.get('overrides') or {}) & set(variables))
 
 
 def _refuse_second_draw(cfg: Config) -> None:
@@ -266,35 +194,12 @@ def _refuse_second_draw(cfg: Config) -> None:
     Raises:
         ValueError: To train with other shots, say: its epochs are filled in.
     """
-    said = set(cfg.get('overrides') or {}) & {
+    changed = set(cfg.get('overrides') or {}) & {
         'shots', 'seed', 'max_epochs', 'dataset', 'class_subset'}
     filled = (cfg.get('train_cfg') or {}).get('max_epochs') != ALL_EPOCHS
-    if cfg.get('filled_in') and said and cfg.get('train_dataloader') \
+    if cfg.get('filled_in') and changed and cfg.get('train_dataloader') \
             and filled:
         raise ValueError(
             f'{cfg.get("filename", "this config")} was filled in by a run; '
-            f'{", ".join(sorted(said))} cannot be changed for another '
+            f'{", ".join(sorted(changed))} cannot be changed for another '
             'training. Take the config that the run began with.')
-
-
-def _datasets(*loaders: Optional[dict]) -> Iterator[dict]:
-    """Data set configs of loaders, wrapped ones included."""
-    stack = list(loaders)
-    while stack:
-        part = stack.pop()
-        if isinstance(part, dict):
-            if 'type' in part:
-                yield part
-            stack += [part.get(key) for key in ('dataset', 'val_of')]
-            stack += part.get('datasets') or []
-
-
-def _replace(part: Any, new: Callable[[Any, Any], Any]) -> None:
-    """Replace plain values in nested dicts and lists, in place."""
-    items = part.items() if isinstance(part, dict) else \
-        enumerate(part) if isinstance(part, list) else ()
-    for key, value in list(items):
-        if isinstance(value, (dict, list)):
-            _replace(value, new)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            part[key] = new(key, value)

@@ -17,8 +17,8 @@ import mmcoop
 
 from ..registry import HOOKS
 from .feature_hook import cached_views
-from .recipe import selects
 from .runner import unwrap
+from .selection import selects
 
 
 @HOOKS.register_module()
