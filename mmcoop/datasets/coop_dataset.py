@@ -82,7 +82,7 @@ class CoOpDataset(ListedDataset):
             if found != expected
         ]
         if differing:
-            state = 'other sizes'
+            state = state if lists.by_rule else 'other sizes'
             remarks.append(f'There are {" and ".join(differing)}.')
         if remarks:
             _warn_once(

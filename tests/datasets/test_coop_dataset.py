@@ -257,10 +257,12 @@ class TestWrong:
 def test_cut_lists_are_said(said):
     dataset = CoOpDataset('eurosat', 'test', str(DATA))
     assert len(dataset) == 1000 and dataset.CLASSES[9] == 'Sea or Lake'
+    assert dataset.metainfo['lists'] == 'other sizes'
     CoOpDataset('eurosat', 'test', str(DATA))  # said once
     assert sum('1000 test images (published: 8100)' in m for m in said) == 1
     said.clear()
-    assert len(CoOpDataset('caltech101', 'train', str(DATA))) == 4128
+    train = CoOpDataset('caltech101', 'train', str(DATA))
+    assert len(train) == 4128 and train.metainfo['lists'] == 'published'
     assert not said
 
 

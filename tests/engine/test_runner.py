@@ -330,3 +330,16 @@ def test_nothing_to_learn(tmp_path, photos, small_clip):
                                          templates='own'))
     with pytest.raises(ValueError, match='nothing to learn.*tools/test.py'):
         runner.train()
+
+
+def test_runs_of_one_second_have_their_own_logs(tmp_path, photos,
+                                                small_clip):
+    """mmengine names loggers and message hubs by the second."""
+    runners = [
+        RUNNERS.build(custom_config(tmp_path, photos, small_clip,
+                                    work_dir=str(tmp_path / name)))
+        for name in 'ab']
+    first, second = runners
+    assert first.experiment_name != second.experiment_name
+    assert first.logger is not second.logger
+    assert first.message_hub is not second.message_hub
