@@ -1,4 +1,5 @@
 """mmengine's Runner with the few things that only a Runner can do."""
+import atexit
 import copy
 import os
 from typing import Any, Optional
@@ -62,6 +63,8 @@ class FewShotRunner(Runner):
         if self.launcher == 'pytorch' and not torch.cuda.is_available() \
                 and not is_distributed():
             torch.distributed.init_process_group('gloo')
+            # else its threads may end the process by abort(), now and then
+            atexit.register(_leave_group)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict],
@@ -149,6 +152,11 @@ class FewShotRunner(Runner):
                 f'{filename} does not fit: {", ".join(odd[:3])}. It was '
                 'learned for other classes or another CLIP.')
         return checkpoint
+
+
+def _leave_group() -> None:
+    if is_distributed():
+        torch.distributed.destroy_process_group()
 
 
 def unwrap(model: nn.Module) -> nn.Module:
