@@ -203,6 +203,11 @@ _ALL = (
 CATALOG: Dict[str, PublishedSet] = {known.name: known for known in _ALL}
 
 
+# of ImageNet; there to be tested on only
+VARIANTS = tuple(name for name, known in CATALOG.items()
+                 if set(known.sizes) == {'test'})
+
+
 def find(name: str) -> PublishedSet:
     """The published data set of that name.
 

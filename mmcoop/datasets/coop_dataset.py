@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger, print_log
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 
 from ..registry import DATASETS
-from .catalog import LAYOUT_URL, SPLITS, PublishedSet, Source, find
+from .catalog import LAYOUT_URL, SPLITS, VARIANTS, PublishedSet, Source, find
 from .raw_splits import rule_of, split_by_rule
 from .split_file import (ListedDataset, Lists, image_names, make_lists,
                          read_lines, read_split_file)
@@ -123,7 +123,7 @@ def read_published(known: PublishedSet, data_root: str, split: str) -> Lists:
 
 def check_split(known: PublishedSet, split: str) -> None:
     """Raises ValueError for a split that a variant of ImageNet has not."""
-    if split in SPLITS and set(known.sizes) == {'test'} and split != 'test':
+    if split in SPLITS and known.name in VARIANTS and split != 'test':
         raise ValueError(f'{known.title} has a test split only, and '
                          f'split={split!r} is asked for.')
 

@@ -5,6 +5,7 @@ from typing import Dict, List
 
 COOP = 'configs/coop/coop_vit-b16_16shot_imagenet.py'
 WORDS = 'a photo of a'
+BACKBONES = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')  # of the paper
 # learned by tools/train.py, each from a config of its own
 ADAPTATIONS = ('finetune', 'text-transform', 'text-bias', 'linear-head')
 COOP_NAME = re.compile(r'coop-m(\d+)-(end|middle|front)(-csc)?(-words)?')

@@ -3,12 +3,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from ..datasets.catalog import CATALOG
-from .methods import find_method
+from ..datasets.catalog import CATALOG, VARIANTS
+from .methods import BACKBONES, find_method
 
-VARIANTS = ('imagenetv2', 'imagenet_sketch', 'imagenet_a', 'imagenet_r')
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)
-FOUR_TOWERS = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')
 SAME_CLASSES = {'imagenet', 'imagenetv2', 'imagenet_sketch'}
 NOT_LEARNED = ('cached_views', 'max_epochs')  # options of training alone
 
@@ -208,13 +206,13 @@ PLANS = {plan.kind: plan for plan in (
          ('coop-m4-end', 'coop-m8-end', 'coop-m16-end'),
          shots=(1, 2, 4, 8, 16)),
     Plan('backbones', 'Figure 5 (b): four backbones',
-         ('zeroshot-own', 'coop-m16-end'), backbones=FOUR_TOWERS),
+         ('zeroshot-own', 'coop-m16-end'), backbones=BACKBONES),
     Plan('domain', 'Table 1: ImageNet to V2, Sketch, A and R',
          ('zeroshot-own', 'linear-probe', 'coop-m16-end', 'coop-m4-end'),
-         datasets=VARIANTS, backbones=FOUR_TOWERS, source='imagenet'),
+         datasets=VARIANTS, backbones=BACKBONES, source='imagenet'),
     Plan('ensembles', 'Table 2: prompt ensembles on ImageNet',
          ('zeroshot-own', 'zeroshot-ensemble7', 'zeroshot-ensemble80',
-          'coop-m16-end'), datasets=('imagenet', ), backbones=FOUR_TOWERS),
+          'coop-m16-end'), datasets=('imagenet', ), backbones=BACKBONES),
     Plan('init', 'Table 3: context from noise or from words',
          ('coop-m4-end', 'coop-m4-end-words')),
     Plan('words', 'Table 4: words nearest to the learned context',

@@ -2,14 +2,14 @@
 from pathlib import Path
 from typing import Iterable, List, Optional
 
-from ..datasets.catalog import CATALOG
-from ..protocol.methods import COOP_NAME, WORDS
+from ..datasets.catalog import CATALOG, VARIANTS
+from ..protocol.methods import BACKBONES, COOP_NAME, WORDS
 
 OWN = 'zeroshot-own'  # each data set's hand-written template
 PROBE = 'linear-probe'
 ENSEMBLES = 'zeroshot-ensemble'  # methods that begin so
 SOURCE = 'imagenet'
-TARGETS = ('imagenetv2', 'imagenet_sketch', 'imagenet_a', 'imagenet_r')
+TARGETS = VARIANTS
 SHOTS = (1, 2, 4, 8, 16)  # of the paper
 ADAPTATIONS = {
     'finetune': 'fine-tuned image tower',
@@ -28,7 +28,6 @@ METHODS = {  # in the order of rows and legends; CoOp's follow
     **ADAPTATIONS,
 }
 POSITIONS = ('end', 'middle', 'front')
-BACKBONES = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')
 
 
 def plain(method: str) -> str:
