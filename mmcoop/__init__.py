@@ -5,7 +5,10 @@ while CLIP stays frozen (Zhou et al., IJCV 2022, arXiv 2109.01134).
 """
 import importlib.util
 
-__version__ = '0.2.0'
+from .config import resolve
+
+__version__ = '0.3.0'
+__all__ = ['resolve']
 
 if importlib.util.find_spec('mmcv') is None:
     raise ImportError(

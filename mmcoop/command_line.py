@@ -1,61 +1,74 @@
-"""Flags and config merging that tools/train.py and tools/test.py share."""
+"""Flags and config merging that the tools share.
+
+The tools answer ``--help`` and misspelt flags at once, so heavy imports stand
+in the functions that need them.
+"""
 import argparse
 import ast
 import atexit
 import gc
 import os
 import os.path as osp
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
-import torch
-from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import RUNNERS, DefaultScope
-from mmengine.runner import Runner
+from .config import check_options, resolve
 
-from .datasets.catalog import find
-from .datasets.coop_dataset import check_published
-from .engine import apply_recipe
-from .registry import DATASETS
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
 
 
-class CfgOptions(DictAction):
-    """mmengine's ``key=value`` pairs, but words keep their spaces.
-
-    mmengine takes spaces out of every value and splits it at commas, which
-    would turn "a photo of a" into "aphotoofa".
+class CfgOptions(argparse.Action):
+    """mmengine's ``key=value`` pairs; :func:`parse_values` reads the values.
     """
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        options = getattr(namespace, self.dest, None) or {}
+        options = dict(getattr(namespace, self.dest, None) or {})
         for pair in values:
             key, equals, value = pair.partition('=')
             if not equals:
                 parser.error(f'{option_string} {pair}: write key=value')
-            options[key] = self.parse(value)
+            options[key] = value
         setattr(namespace, self.dest, options)
 
-    def parse(self, value: str) -> Any:
-        if value[:1] in '[(' and value[-1:] in '])':
-            try:
-                return ast.literal_eval(value)
-            except (ValueError, SyntaxError):  # [a,b], without quotes
-                return self._parse_iterable(value)
-        if any(character.isspace() for character in value):
-            return value
-        return self._parse_iterable(value)
+
+def parse_values(options: Optional[Dict[str, str]]) -> Dict[str, Any]:
+    """Values of ``--cfg-options`` as Python objects.
+
+    mmengine takes spaces out of every value and splits it at commas, which
+    would turn "a photo of a" into "aphotoofa"; here words keep their spaces.
+    """
+    return {key: _parse_value(value)
+            for key, value in (options or {}).items()}
+
+
+def _parse_value(value: str) -> Any:
+    from mmengine.config import DictAction
+    if value[:1] in '[(' and value[-1:] in '])':
+        try:
+            return ast.literal_eval(value)
+        except (ValueError, SyntaxError):  # [a,b], without quotes
+            return DictAction._parse_iterable(value)
+    if any(character.isspace() for character in value):
+        return value
+    return DictAction._parse_iterable(value)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """The flag ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, default={},
+        metavar='KEY=VALUE',
+        help=f'override settings of the config, e.g. {example}; words with '
+        'spaces in quotation marks, ctx_init="a photo of a"; a list as in '
+        'Python, templates="[\'a {}.\', \'the {}.\']"')
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags every OpenMMLab tool has."""
     parser.add_argument('--work-dir', help='the folder for logs and results')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        help='override settings of the config as key=value, e.g. shots=4 '
-        'seed=2 model.clip.model_name=RN50 model.head.prompt.n_ctx=4; words '
-        'with spaces in quotation marks, ctx_init="a photo of a"; a list as '
-        'in Python, templates="[\'a {}.\', \'the {}.\']"')
+    add_cfg_options(parser, 'shots=4 seed=2 model.clip.model_name=RN50 '
+                    'model.head.prompt.n_ctx=4')
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
@@ -69,18 +82,52 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
-def load_config(args: argparse.Namespace, work_dir: str) -> Config:
-    """Read the config and put the common flags into it.
+def parse_args(parser: argparse.ArgumentParser,
+               argv: Optional[List[str]]) -> argparse.Namespace:
+    """Parse a command line with a ``config``, and refuse what is misspelt."""
+    args = parser.parse_args(argv)
+    if not osp.isfile(args.config):
+        parser.error(f'there is no config {args.config}')
+    try:
+        check_options(args.config, args.cfg_options)
+    except ValueError as error:
+        parser.error(str(error))
+    return args
+
+
+def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
+    """Put ``--cfg-options`` into a config, and note them for results.
+
+    Raises:
+        ValueError: An option goes into a place that takes a variable whole.
+    """
+    for key in options:
+        part: Any = cfg
+        for i, name in enumerate(key.split('.')[:-1], start=1):
+            part = part.get(name) if hasattr(part, 'get') else None
+            if isinstance(part, str) and '${' in part:
+                place = '.'.join(key.split('.')[:i])
+                raise ValueError(
+                    f'{key}: {place} takes {part} whole, so nothing inside it '
+                    'can be set; set what the variable stands for '
+                    '(configs/README.md).')
+    cfg.merge_from_dict(options)
+    cfg.overrides = options
+
+
+def load_config(args: argparse.Namespace, work_dir: str) -> 'Config':
+    """Read the config, put the common flags into it, and resolve it.
 
     Args:
         args: Parsed flags of :func:`add_common_arguments` and ``config``.
         work_dir: Folder under which to work if neither flag nor config says.
     """
+    import torch
+    from mmengine.config import Config, ConfigDict
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.overrides = args.cfg_options or {}  # for result.json
+    merge_options(cfg, parse_values(args.cfg_options))
+    cfg = resolve(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -99,29 +146,31 @@ def load_config(args: argparse.Namespace, work_dir: str) -> Config:
     return cfg
 
 
-def drop_training(cfg: Config) -> None:
-    """Testing needs none of the training data."""
+def drop_training(cfg: 'Config') -> None:
+    """Remove what only training needs."""
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
                  'param_scheduler', 'val_dataloader', 'val_cfg',
                  'val_evaluator'):
         cfg.pop(name, None)
 
 
-def build_runner(cfg: Config, loaders: Sequence[str]) -> Runner:
+def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     """The runner that the config asks for.
 
     Args:
-        cfg: The config.
-        loaders: Which data loaders the run will use. Their data are looked
-            at first: a wrong path shows before a CLIP is fetched.
+        cfg: A resolved config.
+        loaders: The data loaders that the run will use. Their data are
+            checked first: a wrong path shows before a CLIP is fetched.
     """
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
     # each data set collects garbage, which takes 0.5 s with torch's modules
     gc.freeze()
     atexit.register(gc.unfreeze)  # else bindings complain of leaks at the end
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
-        cfg = apply_recipe(cfg)
         for name in loaders:
             if cfg.get(name) is not None:
                 check_data(cfg[name].dataset)
@@ -135,6 +184,11 @@ def check_data(dataset: dict) -> None:
         Whatever is wrong with the files. Where a million images may have to
         be listed (ImageNet, mmpretrain's own) they are left to their time.
     """
+    from mmengine.registry import DefaultScope
+
+    from .catalog import find
+    from .datasets.coop_dataset import check_published
+    from .registry import DATASETS
     leaf = dataset
     while isinstance(leaf.get('dataset'), dict):
         leaf = leaf['dataset']

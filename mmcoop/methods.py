@@ -59,7 +59,10 @@ class Method:
         config: The config file.
         options: The ``--cfg-options`` that make it of the config.
         learns: Whether anything is trained or fitted.
-        new_classes: Whether a trained one classifies other classes.
+        epochs: Whether it is trained in epochs, not fitted at once.
+        new_classes: Which classes it can be tested on once it is trained:
+            any (True), a part of those it was trained on (``subset``), or
+            the same ones only (False).
         tables: The kinds of table that compare it by default.
         only_in: The kinds of table that may show it; none: all kinds.
         variant: Not shown beside methods of its collection that are none.
@@ -75,7 +78,8 @@ class Method:
     config: Path
     options: Dict[str, Any] = field(default_factory=dict)
     learns: bool = True
-    new_classes: bool = True
+    epochs: bool = True
+    new_classes: Union[bool, str] = True
     tables: Tuple[str, ...] = ()
     only_in: Tuple[str, ...] = ()
     variant: bool = False
@@ -176,6 +180,7 @@ def _make_method(path: Path, rank: int, entry: dict,
         config=config,
         options=dict(entry.get('Options') or {}),
         learns=entry.get('Learns', True),
+        epochs=entry.get('Epochs', True),
         new_classes=entry.get('New Classes', True),
         tables=tuple(entry.get('Tables') or ()),
         only_in=tuple(entry.get('Only In') or ()),

@@ -15,22 +15,17 @@ import shlex
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from mmcoop.command_line import CfgOptions
-from mmcoop.datasets.catalog import CATALOG, SPLITS
-from mmcoop.datasets.coop_dataset import describe, missing_sources
-from mmcoop.protocol.execute import result_of, run_all
-from mmcoop.protocol.methods import find_method, in_order
+from mmcoop.catalog import CATALOG, SPLITS
+from mmcoop.command_line import add_cfg_options
+from mmcoop.methods import (all_methods, get_method, register_configs,
+                            sort_methods)
 from mmcoop.protocol.plan import PLANS, Plan, Run
-from mmcoop.report.records import read_records
-from mmcoop.report.tables import table as table_of
-from mmcoop.report.words import words_table
-from mmcoop.report.write import write, write_tables
 
 # options that the plan sets, and what to say instead
 PLANNED = {
     'dataset': 'say --datasets', 'shots': 'say --shots',
     'seed': 'say --seeds', 'model.clip.model_name': 'say --backbones',
-    'templates': 'say --methods zeroshot-...',
+    'templates': 'choose among --methods',
     'template': 'own templates are the published ones here',
     'class_subset': 'take the kind base-to-new',
     'val_split': 'tables are of test images'
@@ -53,8 +48,11 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         help='data set to learn on (domain, cross-dataset)')
     parser.add_argument(
         '--methods', nargs='+', metavar='METHOD',
-        help='such as zeroshot-own, linear-probe, coop-m16-end, coop-m4-middle'
-        '-csc, coop-m4-end-words')
+        help='names of configs/*/metafile.yml (default: those that name this '
+        'KIND): ' + ', '.join(method.name for method in all_methods()))
+    parser.add_argument(
+        '--configs', nargs='+', type=Path, default=[], metavar='DIR',
+        help='more folders of methods, with a metafile.yml for each')
     parser.add_argument('--shots', nargs='+', type=int)
     parser.add_argument('--seeds', nargs='+', type=int)
     parser.add_argument(
@@ -62,9 +60,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         help='open_clip names (RN50, ViT-B-16) or JSON model configs')
     parser.add_argument(
         '--work-dir', type=Path, default=Path('work_dirs/reproduce'))
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, default={},
-        help='options of all runs: data_root=/data cached_views=16 ...')
+    add_cfg_options(parser, 'data_root=/data cached_views=16, for all runs')
     parser.add_argument(
         '--print', action='store_true', dest='only_print',
         help='print the command lines of the missing runs, for Slurm or xargs;'
@@ -74,11 +70,13 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         help='with --print: trainings through torchrun, on N GPUs each; the '
         'batch of 32 is each GPU\'s')
     args = parser.parse_args(argv)
-    for method in args.methods or ():
-        try:
-            find_method(method)
-        except ValueError as error:
-            parser.error(str(error))
+    try:
+        for folder in args.configs:
+            register_configs(folder)
+        for method in args.methods or ():
+            get_method(method)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
     for key in args.cfg_options:
         if key in PLANNED or key.startswith('model.head.prompt.'):
             parser.error(f'--cfg-options {key}: '
@@ -91,7 +89,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 def make_plan(args: argparse.Namespace) -> Plan:
     return PLANS[args.kind].with_changes(
         datasets=args.datasets, source=args.source, shots=args.shots,
-        methods=args.methods and in_order(args.methods),
+        methods=args.methods and sort_methods(args.methods),
         seeds=args.seeds, backbones=args.backbones)
 
 
@@ -106,6 +104,7 @@ def command_line(run: Run, args: argparse.Namespace) -> str:
 
 def check_data(runs: List[Run], data_root: str) -> None:
     """Exit with all that is missing of the data, before anything is run."""
+    from mmcoop.datasets.coop_dataset import describe, missing_sources
     needed: Dict[str, set] = {}
     for run in runs:
         learns = run.tool != 'test'
@@ -128,6 +127,11 @@ def check_data(runs: List[Run], data_root: str) -> None:
 def report(plan: Plan, runs: List[Run],
            args: argparse.Namespace) -> None:
     """Tables of the runs of this plan, and of no others in the folder."""
+    from mmcoop.protocol.execute import result_of
+    from mmcoop.report.records import read_records
+    from mmcoop.report.tables import table as table_of
+    from mmcoop.report.words import words_table
+    from mmcoop.report.write import write, write_tables
     done = [args.work_dir / run.folder for run in runs
             if result_of(run, args.work_dir, args.cfg_options) is not None]
     if not done:
@@ -147,6 +151,9 @@ def report(plan: Plan, runs: List[Run],
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    from mmcoop.command_line import parse_values
+    from mmcoop.protocol.execute import result_of, run_all
+    args.cfg_options = parse_values(args.cfg_options)
     plan = make_plan(args)
     try:
         runs = plan.runs()

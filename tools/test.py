@@ -7,18 +7,17 @@ to result_test.json in --work-dir (./work_dirs/<config name>/test).
 import argparse
 import os
 from copy import deepcopy
-from typing import List, Optional
-
-import mmengine
-from mmengine.config import Config, ConfigDict
-from mmengine.evaluator import DumpResults
-from mmengine.runner import find_latest_checkpoint
+from typing import TYPE_CHECKING, List, Optional
 
 from mmcoop.command_line import (add_common_arguments, build_runner,
-                                 drop_training, load_config)
+                                 drop_training, load_config, parse_args)
+from mmcoop.config import find_model
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,7 +47,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         action='store_true',
         help='test-time augmentation: tta_pipeline and tta_model of the '
         'config, or the mean over the image and its mirror image')
-    args = parser.parse_args(argv)
+    args = parse_args(parser, argv)
     if args.out_item is not None and args.out is None:
         parser.error('--out-item needs --out')
     if args.out and args.out_item != 'metrics' and \
@@ -56,6 +55,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         parser.error('--out holds predictions: name a .pkl file, or add '
                      '--out-item metrics')
     if args.checkpoint and os.path.isdir(args.checkpoint):
+        from mmengine.runner import find_latest_checkpoint
         last = find_latest_checkpoint(args.checkpoint)
         if last is None:
             parser.error(f'there is no checkpoint in {args.checkpoint}')
@@ -66,8 +66,9 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def add_tta(cfg: Config) -> None:
+def add_tta(cfg: 'Config') -> None:
     """Test-time augmentation as mmpretrain's tool sets it up."""
+    from mmengine.config import ConfigDict
     dataset = cfg.test_dataloader.dataset
     if 'tta_pipeline' not in cfg:
         *load, pack = deepcopy(dataset.pipeline)
@@ -81,20 +82,25 @@ def add_tta(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
+def learns_prompt(cfg: 'Config') -> bool:
+    """Whether the prompt of a config is learned, not written by hand."""
+    from mmcoop.registry import MODELS
+    prompt = find_model(cfg).get('head', {}).get('prompt')
+    return prompt is not None and MODELS.get(prompt['type']).learned
+
+
 def main(argv: Optional[List[str]] = None) -> None:
-    args = parse_args(argv)
+    args = parse(argv)
     cfg = load_config(args, work_dir='./work_dirs')
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, 'test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    prompt = cfg.model.get('head', {}).get('prompt', {}).get('type')
-    if args.checkpoint is None and prompt == 'mmcoop.ContextPrompt' and \
-            cfg.get('templates') is None:
+    if args.checkpoint is None and learns_prompt(cfg):
         raise SystemExit(
             f'{args.config} learns a prompt: give the checkpoint that holds '
-            'it (work_dirs/.../epoch_N.pth), or test zero-shot CLIP: '
-            '--cfg-options templates=own.')
+            'it (work_dirs/.../epoch_N.pth), or test zero-shot CLIP '
+            '(configs/zeroshot).')
     drop_training(cfg)
     if args.amp:
         cfg.test_cfg.fp16 = True
@@ -113,11 +119,13 @@ def main(argv: Optional[List[str]] = None) -> None:
         raise SystemExit(f'{args.config} learns something: give the '
                          'checkpoint that holds it.')
     if args.out and args.out_item != 'metrics':
+        from mmengine.evaluator import DumpResults
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics':
-        mmengine.dump(metrics, args.out)
+        from mmengine.fileio import dump
+        dump(metrics, args.out)
 
 
 if __name__ == '__main__':

@@ -6,10 +6,13 @@ was run, checkpoints of tens of KB, result.json.
 import argparse
 from typing import List, Optional
 
-from mmcoop.command_line import add_common_arguments, build_runner, load_config
+from mmcoop.command_line import (add_common_arguments, build_runner,
+                                 load_config, parse_args)
+
+PLAIN_WRAPPERS = (None, 'OptimWrapper', 'AmpOptimWrapper')
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -35,15 +38,21 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         '--no-persistent-workers',
         action='store_true',
         help='start new loader processes for every epoch')
-    return parser.parse_args(argv)
+    return parse_args(parser, argv)
 
 
 def main(argv: Optional[List[str]] = None) -> None:
-    args = parse_args(argv)
+    args = parse(argv)
     cfg = load_config(args, work_dir='./work_dirs')
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
+        wrapper = cfg.optim_wrapper.get('type')
+        if wrapper not in PLAIN_WRAPPERS:
+            raise SystemExit(
+                f'--amp would replace the optimiser wrapper {wrapper} of this '
+                'method: compute the towers in half precision instead, '
+                '--cfg-options model.clip.precision=bf16.')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume is not None:

@@ -1,6 +1,6 @@
-# How to run: hooks, logs, seeds. Every config inherits this.
+# How to run: hooks, logs, seeds. Every config inherits this. A place with
+# '${name}' takes the top-level variable of that name (configs/README.md).
 default_scope = 'mmpretrain'
-# carries shots, seed, max_epochs, data_root, cached_views to their places
 runner_type = 'mmcoop.FewShotRunner'
 
 seed = 1  # of the few-shot draw, the views and everything else random
@@ -15,7 +15,7 @@ custom_hooks = [
     dict(type='mmcoop.SafeCheckpointHook'),
     dict(type='mmcoop.ResultHook'),  # result.json
     # val and test images are encoded once, for all runs
-    dict(type='mmcoop.FeatureCacheHook'),
+    dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -31,7 +31,7 @@ env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-randomness = dict(seed=seed, deterministic=False)
+randomness = dict(seed='${seed}', deterministic=False)
 
 # TensorBoard too: inherit _base_/tensorboard.py after this file
 vis_backends = [dict(type='LocalVisBackend')]

@@ -21,5 +21,5 @@ custom_hooks = [
     dict(type='mmcoop.SafeCheckpointHook'),
     dict(type='mmcoop.ResultHook'),
     dict(type='mmcoop.CompareZeroShotHook', templates='a photo of a {}.'),
-    dict(type='mmcoop.FeatureCacheHook'),
+    dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
 ]

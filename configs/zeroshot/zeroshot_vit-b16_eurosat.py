@@ -1,7 +1,7 @@
 # python tools/test.py configs/zeroshot/zeroshot_vit-b16_eurosat.py
 #
-# Zero-shot CLIP: no checkpoint, nothing is learned. Any other config does it
-# with --cfg-options templates=own; other words: templates="a drawing of a {}."
-_base_ = '../coop/coop_vit-b16_16shot_eurosat.py'
+# Zero-shot CLIP: no checkpoint, nothing is learned. Other words:
+# templates=ensemble7, templates="a drawing of a {}." (configs/README.md).
+_base_ = './zeroshot_vit-b16_imagenet.py'
 
-templates = 'own'  # the data set's hand-written prompt
+dataset = 'eurosat'

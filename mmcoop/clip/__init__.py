@@ -1,13 +1,22 @@
 """The frozen CLIP: loading, its two towers, its tokenizer, the text engine."""
 from .divide import TextDivider
+from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
-from .loading import CLIPLoadError, FrozenCLIP, keep_clips, load_clip
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
+from .weights import CLIPLoadError
 
 __all__ = [
-    'CLIPLoadError', 'EndingLayout', 'FrozenCLIP', 'ImageTower',
-    'LearnedImageTower', 'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer',
-    'keep_clips', 'load_clip'
+    'CLIPLoadError', 'EndingLayout', 'FrozenCLIP', 'FrozenModule',
+    'ImageTower', 'LearnedImageTower', 'PromptSet', 'TextDivider',
+    'TextTower', 'Tokenizer', 'keep_clips', 'load_clip', 'read_image_size'
 ]
+
+
+def __getattr__(name: str):
+    # loading imports open_clip, which takes seconds
+    if name in ('keep_clips', 'load_clip', 'read_image_size'):
+        from . import loading
+        return getattr(loading, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,4 +1,5 @@
 """Classes divided: into chunks that fit into memory, and over GPUs."""
+from dataclasses import replace
 from typing import Callable, Dict, Optional, Tuple
 
 import torch
@@ -37,9 +38,10 @@ class TextDivider:
 
     Args:
         memory: GiB that activations saved for backward may take. Where all
-            classes need more, they go in chunks which are computed again in
-            the backward pass: about 1.5 times the text work, and memory that
-            does not grow with the number of classes. None never does.
+            classes need more, they go in chunks (of beginnings first, then of
+            classes) which are computed again in the backward pass: about 1.5
+            times the text work, and memory that does not grow with the number
+            of classes or beginnings. None sets no limit.
     """
 
     def __init__(self, memory: Optional[float] = None) -> None:
@@ -67,7 +69,8 @@ class TextDivider:
         shares = prompts.layout.cut(ranks)
         if len(shares) < ranks:  # fewer classes than GPUs
             return self._encode_here(tower, prompts)
-        own = self._encode_here(tower, prompts.part(shares[get_rank()]))
+        own = self._encode_here(
+            tower, prompts.with_classes(shares[get_rank()]))
         counts = tuple(len(share.layout.lengths) for share in shares)
         # sums of many ranks' gradients want fp32 at least
         own = own.to(torch.promote_types(own.dtype, torch.float32))
@@ -78,15 +81,18 @@ class TextDivider:
         n = self._number_of_chunks(tower, prompts)
         if n == 1:
             return tower(prompts)
-        chunks = [
-            checkpoint(
-                tower,
-                prompts.part(classes),
-                use_reentrant=False,
-                preserve_rng_state=False)
-            for classes in prompts.layout.cut(n)
-        ]
-        return torch.cat(chunks, dim=1)
+        # beginnings first: a chunk of classes computes all of them again
+        groups = prompts.split_beginnings(min(n, len(prompts.prefix)))
+        classes = prompts.layout.cut(-(-n // len(groups)))
+        return torch.cat([
+            torch.cat([
+                checkpoint(
+                    tower,
+                    group.with_classes(part),
+                    use_reentrant=False,
+                    preserve_rng_state=False) for part in classes
+            ], dim=1) for group in groups
+        ])
 
     def _number_of_chunks(self, tower: TextTower, prompts: PromptSet) -> int:
         if self.memory is None:
@@ -98,13 +104,14 @@ class TextDivider:
             # on a few classes, whatever tower and precision these are
             few = prompts.layout.cut(max(1, len(lengths) // 128))[0]
             with torch.enable_grad():
-                part = prompts.part(few)
-                part = PromptSet(part.prefix.detach().requires_grad_(),
-                                 part.endings.detach(), part.layout)
+                part = prompts.with_classes(few)
+                part = replace(part, endings=part.endings.detach(),
+                               prefix=part.prefix.detach().requires_grad_())
                 n = saved_bytes(lambda: tower(part), tower)
             self._bytes_a_token[key] = n / sum(few.layout.lengths)
         needed = self._bytes_a_token[key] * sum(lengths)
-        return min(len(lengths), -(-int(needed) // int(self.memory * GIB)))
+        return min(len(lengths) * len(prompts.prefix),
+                   -(-int(needed) // int(self.memory * GIB)))
 
 
 class _GatherClasses(torch.autograd.Function):

@@ -1,10 +1,9 @@
 """The image tower as an mmpretrain backbone: frozen, or fine-tuned."""
 import copy
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
-from open_clip.transformer import QuickGELU
 
 from .frozen import FrozenModule
 
@@ -26,7 +25,7 @@ class ImageTower(FrozenModule):
         self.visual = visual.to(memory_format=torch.channels_last)
         for module in list(visual.modules()):
             for name, child in module.named_children():
-                if isinstance(child, QuickGELU):
+                if type(child).__name__ == 'QuickGELU':
                     setattr(module, name, InPlaceQuickGELU())
         size = visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
@@ -36,30 +35,79 @@ class ImageTower(FrozenModule):
         self.image_size = height
         self.freeze()
 
-    def forward(self, images: torch.Tensor) -> Tuple[torch.Tensor]:
+    def forward(self, images: torch.Tensor,
+                prompts: Optional[torch.Tensor] = None
+                ) -> Tuple[torch.Tensor]:
         """Encode normalised images.
 
         Args:
             images: (B, 3, H, W); H and W are the tower's ``image_size``.
+            prompts: (L, V, W), visual prompts of a Vision Transformer: V
+                tokens that follow the patches at the input of layers 0 to
+                L - 1 (those of one layer take the place of those before).
 
         Returns:
             One feature map as mm backbones give it: ((B, E), ), before L2
             normalisation.
 
         Raises:
-            ValueError: The images have another size.
+            ValueError: The images have another size, or the tower takes no
+                such prompts.
         """
         if images.shape[-2:] != (self.image_size, self.image_size):
             raise ValueError(
                 f'images of {images.shape[-2]} x {images.shape[-1]} pixels, '
                 f'but this CLIP takes {self.image_size} x {self.image_size}: '
                 'set the sizes (scale, crop_size) in the data pipeline.')
+        if prompts is not None:
+            self.check_prompts(len(prompts))
         parts = [images]
         if images.device.type == 'cpu':
             parts = images.split(CPU_IMAGES * torch.get_num_threads())
         with self.computing(images.device):
-            features = torch.cat([self.visual(part) for part in parts])
+            features = torch.cat([
+                self.visual(part) if prompts is None
+                else self._encode_prompted(part, prompts) for part in parts])
         return (features if self.dtype is None else features.float(), )
+
+    def check_prompts(self, depth: int) -> None:
+        """Whether the tower takes visual prompts in that many layers.
+
+        Raises:
+            ValueError: It is no Vision Transformer of open_clip, or has fewer
+                layers.
+        """
+        from open_clip.transformer import VisionTransformer
+        if not isinstance(self.visual, VisionTransformer):
+            raise ValueError(
+                'visual prompts are tokens of a Vision Transformer, and the '
+                f'image tower of this CLIP is a {type(self.visual).__name__}: '
+                'take a ViT (model.clip.model_name=ViT-B-16).')
+        layers = len(self.visual.transformer.resblocks)
+        if depth > layers:
+            raise ValueError(f'visual prompts in {depth} layers, but the '
+                             f'image tower has {layers}.')
+
+    @property
+    def width(self) -> int:
+        """Width W of a Vision Transformer's tokens."""
+        return self.visual.transformer.width
+
+    def _encode_prompted(self, images: torch.Tensor,
+                         prompts: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) and (L, V, W) -> (B, E), with gradients to both."""
+        visual, V = self.visual, prompts.shape[1]
+        x = visual._embeds(images)  # (B, 1 + patches, W), after ln_pre
+        T = x.shape[1]
+        for layer, block in enumerate(visual.transformer.resblocks):
+            if layer < len(prompts):
+                tokens = prompts[layer].to(x.dtype).expand(len(x), V, -1)
+                if layer == 0:  # the norm is token by token
+                    tokens = visual.ln_pre(tokens)
+                x = torch.cat([x[:, :T], tokens], dim=1)
+            x = block(x)
+        pooled, _ = visual._pool(x[:, :T])
+        return pooled if visual.proj is None else pooled @ visual.proj
 
     @property
     def out_channels(self) -> int:

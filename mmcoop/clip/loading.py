@@ -2,7 +2,6 @@
 import contextlib
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple
 
@@ -18,6 +17,7 @@ from open_clip.pretrained import (download_pretrained,
                                   download_pretrained_from_url,
                                   get_pretrained_cfg)
 
+from .frozen import FrozenCLIP
 from .image_tower import ImageTower
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
@@ -25,25 +25,7 @@ from .weights import CLIPLoadError, read_state_dict
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-__all__ = ['CLIPLoadError', 'FrozenCLIP', 'keep_clips', 'load_clip']
-
 _kept: Optional[Dict[tuple, 'FrozenCLIP']] = None  # see keep_clips
-
-
-@dataclass
-class FrozenCLIP:
-    """Both towers of one CLIP, from one load.
-
-    Attributes:
-        image_tower: Images to features, (B, 3, H, W) -> ((B, E), ).
-        text_tower: Prompt sets to features, -> (P, K, E).
-        mean: Pixel means (RGB, 0 to 1) that the image tower was trained with.
-        std: Pixel standard deviations, likewise.
-    """
-    image_tower: ImageTower
-    text_tower: TextTower
-    mean: Tuple[float, ...]
-    std: Tuple[float, ...]
 
 
 @contextlib.contextmanager
@@ -252,3 +234,41 @@ def _warn_of_gelu(name: str, path: Optional[str],
             f'QuickGELU; {name} is built with GELU. If these are OpenAI '
             f'weights, set clip.model_name={name + "-quickgelu"!r}.',
             'current', logging.WARNING)
+
+
+def read_image_size(model_name: Optional[str] = None,
+                    pretrained: Optional[str] = None,
+                    **options) -> int:
+    """Image size of a CLIP in pixels, without building it.
+
+    Args:
+        model_name: As of :func:`load_clip`.
+        pretrained: As of :func:`load_clip`; a file is read only if there is
+            no ``model_name``.
+        **options: Others of :func:`load_clip`, which do not matter here.
+
+    Raises:
+        CLIPLoadError: As of :func:`load_clip`.
+    """
+    if model_name and ':' in model_name:
+        try:
+            size = get_model_config(model_name)['vision_cfg']['image_size']
+        except Exception as error:
+            raise CLIPLoadError(f'cannot read the config of the CLIP '
+                                f'{model_name!r}: {error}') from error
+    elif model_name:
+        name = _register_config(model_name)
+        size = get_model_config(name)['vision_cfg'].get('image_size', 224)
+    else:
+        path, _ = _weight_file(None, pretrained, None)
+        state, _ = read_state_dict(path)
+        if 'visual.conv1.weight' not in state:
+            raise CLIPLoadError(f'{path} is no CLIP in OpenAI\'s layout: give '
+                                'clip.model_name too.')
+        vit = 'visual.positional_embedding' in state
+        table = state['visual.' + ('' if vit else 'attnpool.')
+                      + 'positional_embedding']
+        grid = round((len(table) - 1)**0.5)
+        patch = state['visual.conv1.weight'].shape[-1] if vit else 32
+        size = grid * patch
+    return size if isinstance(size, int) else size[0]

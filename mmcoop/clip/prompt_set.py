@@ -4,7 +4,7 @@ Shapes: P shared beginnings, a tokens in each, K classes, N tokens in all
 endings together, D the width of the text tower.
 """
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from os.path import commonprefix
@@ -168,17 +168,38 @@ class PromptSet:
 
     Attributes:
         prefix: (P, a, D), from SOS on. P is 1 for CoOp, the batch size for
-            instance-conditioned contexts, the number of prompts for sets of
-            them.
+            contexts conditioned on images, the number of contexts where each
+            class has several.
         endings: (N, D), the classes one after the other; every ending
             finishes at its EOT.
         layout: Lengths of the endings.
+        deep: (L, P, m, D), deep prompts: at the input of layer 1, 2, ... L
+            (the first is layer 0) they take the place of m rows of the
+            beginnings. None: there are none.
+        deep_start: The first of these rows; 1 follows SOS.
     """
     prefix: torch.Tensor
     endings: torch.Tensor
     layout: EndingLayout = field(repr=False)
+    deep: Optional[torch.Tensor] = None
+    deep_start: int = 1
 
-    def part(self, classes: ClassRange) -> 'PromptSet':
+    def with_classes(self, classes: ClassRange) -> 'PromptSet':
         """The same beginnings, and the endings of some classes."""
-        return PromptSet(self.prefix, self.endings[classes.rows],
-                         classes.layout)
+        return replace(self, endings=self.endings[classes.rows],
+                       layout=classes.layout)
+
+    def split_beginnings(self, n: int) -> List['PromptSet']:
+        """At most n sets with some of the beginnings each."""
+        size = -(-len(self.prefix) // n)
+        deep = [None] * n if self.deep is None else self.deep.split(size, 1)
+        return [replace(self, prefix=prefix, deep=part)
+                for prefix, part in zip(self.prefix.split(size), deep)]
+
+    def put_deep(self, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Put the deep prompts of a layer into (P, T, D), T >= a."""
+        if self.deep is None or not 1 <= layer <= len(self.deep):
+            return x
+        deep = self.deep[layer - 1].to(x.dtype)  # (P, m, D)
+        end = self.deep_start + deep.shape[1]
+        return torch.cat([x[:, :self.deep_start], deep, x[:, end:]], dim=1)

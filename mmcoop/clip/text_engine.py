@@ -12,25 +12,20 @@ Legend: P beginnings, a tokens of a beginning, n pages of B rows, K classes,
 H heads, d width of a head, D = H * d; R = P * (a + n * B) rows in all, first
 the beginnings', then the pages'.
 """
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from open_clip.transformer import QuickGELU
 
 from .prompt_set import PromptSet
 
-if TYPE_CHECKING:
-    from .text_tower import TextTower
 
-
-def encode_packed(tower: 'TextTower', prompts: PromptSet) -> torch.Tensor:
+def encode_packed(tower: nn.Module, prompts: PromptSet) -> torch.Tensor:
     """Encode a prompt set.
 
     Args:
-        tower: A packable text tower.
-        prompts: Beginnings (P, a, D) and packed endings (N, D).
+        tower: A packable :class:`TextTower`.
+        prompts: Beginnings (P, a, D) and packed endings (N, D). Deep prompts
+            stand in the beginnings, so they cost P * m rows a layer.
 
     Returns:
         (P, K, E) features before L2 normalisation, classes in their order.
@@ -46,12 +41,24 @@ def encode_packed(tower: 'TextTower', prompts: PromptSet) -> torch.Tensor:
     mask = F.pad(pages.visible, (a, 0), value=True)[:, None]
     mask = mask.repeat(P, 1, 1, 1)
     *blocks, last_block = tower.transformer.resblocks
-    for block in blocks:
+    for layer, block in enumerate(blocks):
+        x = _put_deep(prompts, layer, x)
         x = _finish(block, x, _attend(block, x, P, a, mask))
+    x = _put_deep(prompts, len(blocks), x)
     mixed = _attend(last_block, x, P, a, mask)
     eot = P * a + torch.arange(P, device=x.device)[:, None] * n * B + pages.eot
     x = _finish(last_block, x[eot.flatten()], mixed[eot.flatten()])
     return tower.project(x).unflatten(0, (P, -1))
+
+
+def _put_deep(prompts: PromptSet, layer: int,
+              x: torch.Tensor) -> torch.Tensor:
+    """Replace context rows of the beginnings at the input of a layer."""
+    if prompts.deep is None:
+        return x
+    P, a, _ = prompts.prefix.shape
+    prefix = prompts.put_deep(layer, x[:P * a].unflatten(0, (P, a)))
+    return torch.cat([prefix.flatten(0, 1), x[P * a:]])
 
 
 def _attend(block: nn.Module, x: torch.Tensor, P: int, a: int,
@@ -104,7 +111,7 @@ def _finish(block: nn.Module, x: torch.Tensor,
 
 
 def _mlp(mlp: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
-    if not isinstance(mlp.gelu, QuickGELU):
+    if type(mlp.gelu).__name__ != 'QuickGELU':
         return mlp(x)
     # x sigmoid(s x) = silu(s x) / s: a fraction of QuickGELU's passes over
     # the widest tensor, and half of what it saves

@@ -2,12 +2,8 @@
 
 Shapes: P beginnings, K classes, T positions (77), D width, E joint space.
 """
-import zlib
-from typing import Optional
-
 import torch
 import torch.nn as nn
-from open_clip.transformer import ResidualAttentionBlock, Transformer
 
 from .frozen import FrozenModule
 from .plain import encode_plain
@@ -32,6 +28,7 @@ class TextTower(FrozenModule):
 
     def __init__(self, clip: nn.Module, tokenizer: Tokenizer,
                  name: str) -> None:
+        from open_clip.transformer import Transformer
         super().__init__()
         text = getattr(clip, 'text', clip)  # CustomTextCLIP holds it inside
         if not isinstance(getattr(text, 'transformer', None), Transformer) \
@@ -52,10 +49,10 @@ class TextTower(FrozenModule):
         self.pool_type = getattr(clip, 'text_pool_type', None) \
             or getattr(text, 'pool_type', 'argmax')
         self.packable = self._is_packable()
-        self._fingerprint: Optional[str] = None
         self.freeze()
 
     def _is_packable(self) -> bool:
+        from open_clip.transformer import ResidualAttentionBlock
         mask = self.attn_mask
         return (
             mask is not None
@@ -74,6 +71,11 @@ class TextTower(FrozenModule):
         return self.positional_embedding.shape[0]
 
     @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self.transformer.resblocks)
+
+    @property
     def out_channels(self) -> int:
         """Width E of the features."""
         return self.project(self.positional_embedding[0]).shape[-1]
@@ -83,22 +85,7 @@ class TextTower(FrozenModule):
         return self.token_embedding(ids)
 
     def fingerprint(self) -> str:
-        """Tell towers apart: a checksum of some of every tensor, in fp16.
-
-        A context is meaningless for any other tower, even of the same width.
-        """
-        if self._fingerprint is not None:
-            return self._fingerprint
-        some = [
-            p.detach().flatten()[::max(1, p.numel() // 64)].half().cpu()
-            for _, p in sorted(self.named_parameters())
-        ]
-        raw = torch.cat(some).numpy().tobytes()
-        return f'{self.width}-{zlib.crc32(raw):08x}'
-
-    def lower_precision(self, dtype: torch.dtype) -> None:
-        self._fingerprint = self.fingerprint()  # one tower in any precision
-        super().lower_precision(dtype)
+        return self._fingerprint or f'{self.width}-{super().fingerprint()}'
 
     def forward(self, prompts: PromptSet) -> torch.Tensor:
         """Class features, before L2 normalisation: (P, K, E)."""

@@ -1,10 +1,10 @@
 """Words to CLIP's BPE token ids, through open_clip's tokenizer."""
-from typing import List, Optional
-
-import open_clip
-from open_clip.tokenizer import SimpleTokenizer
+from typing import TYPE_CHECKING, List, Optional
 
 from .weights import CLIPLoadError
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import SimpleTokenizer
 
 
 class Tokenizer:
@@ -17,13 +17,15 @@ class Tokenizer:
     """
     pad = 0
 
-    def __init__(self, bpe: SimpleTokenizer) -> None:
+    def __init__(self, bpe: 'SimpleTokenizer') -> None:
         self.bpe = bpe
         self.sot, self.eot = bpe.sot_token_id, bpe.eot_token_id
 
     @classmethod
     def of(cls, model_name: Optional[str]) -> 'Tokenizer':
         """The tokenizer of an open_clip model; None is OpenAI's."""
+        import open_clip
+        from open_clip.tokenizer import SimpleTokenizer
         if model_name is None:
             return cls(SimpleTokenizer())
         bpe = open_clip.get_tokenizer(model_name)

@@ -1,6 +1,4 @@
 """Few-shot draws, data sets of the published layout, folders of photos."""
-from .catalog import CATALOG, find
-from .class_subset import ClassSubset
 from .coop_dataset import CoOpDataset
 from .few_shot import FewShotDataset
 from .folder import FolderDataset
@@ -8,6 +6,6 @@ from .loading import LoadImage
 from .split_file import SplitFileDataset
 
 __all__ = [
-    'CATALOG', 'ClassSubset', 'CoOpDataset', 'FewShotDataset', 'FolderDataset',
-    'LoadImage', 'SplitFileDataset', 'find'
+    'CoOpDataset', 'FewShotDataset', 'FolderDataset', 'LoadImage',
+    'SplitFileDataset'
 ]

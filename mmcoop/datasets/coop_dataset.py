@@ -9,8 +9,8 @@ from typing import Dict, List, Sequence, Tuple
 from mmengine.logging import MMLogger, print_log
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 
+from ..catalog import LAYOUT_URL, SPLITS, VARIANTS, PublishedSet, Source, find
 from ..registry import DATASETS
-from .catalog import LAYOUT_URL, SPLITS, VARIANTS, PublishedSet, Source, find
 from .raw_splits import rule_of, split_by_rule
 from .split_file import (ListedDataset, Lists, image_names, make_lists,
                          read_lines, read_split_file)
@@ -37,8 +37,9 @@ class CoOpDataset(ListedDataset):
         split: ``train``, ``val`` or ``test``; the four variants of ImageNet
             have ``test`` only.
         data_root: The folder above the data sets' folders.
-        unreadable: See :class:`ListedDataset`.
-        **kwargs: ``pipeline`` and others of mmpretrain's ``BaseDataset``.
+        **kwargs: ``unreadable`` and ``class_subset`` of
+            :class:`ListedDataset`, ``pipeline`` and others of mmpretrain's
+            ``BaseDataset``.
 
     Raises:
         FileNotFoundError: Something is missing; the message lists all of it,
@@ -51,13 +52,11 @@ class CoOpDataset(ListedDataset):
                  name: str,
                  split: str,
                  data_root: str = 'data',
-                 unreadable: str = 'stop',
                  **kwargs) -> None:
         self.published = find(name)
         check_split(self.published, split)
         super().__init__(
             split=split,
-            unreadable=unreadable,
             ann_file='',
             data_root=os.path.expanduser(data_root),
             data_prefix=os.path.join(self.published.folder,
@@ -90,6 +89,10 @@ class CoOpDataset(ListedDataset):
                 f'{known.title} in {folder}: {" ".join(remarks)} Results are '
                 'not comparable with published ones.')
         self._metainfo.update(dataset=known.name, lists=state)
+        if known.by_class_folders:  # two pairs of classes have one name
+            variant = known.name in ('imagenet_a', 'imagenet_r')
+            self._metainfo['class_ids'] = wordnet_ids(
+                known.name if variant else 'imagenet')
         return lists
 
     def extra_repr(self) -> List[str]:

@@ -7,6 +7,7 @@ from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.logging import print_log
 
 from ..registry import DATASETS
+from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .derived import DerivedDataset, build, kind_of, labels_of
 from .images import check_images
 
@@ -29,6 +30,9 @@ class FewShotDataset(DerivedDataset):
         val_of: The training data set, to draw its validation images: the
             generator first repeats the training draw, then ``dataset`` gives
             min(shots, 4) images a class, none of which is a training image.
+        class_subset: ``base`` or ``new`` classes, or their names, of the
+            images that were drawn (the published code draws from all classes
+            first); None keeps all. See :func:`keep_classes`.
         unreadable: What to do with an image that cannot be read: ``stop``
             names it in an error, ``skip`` leaves it out and names it.
         **kwargs: Of :class:`DerivedDataset`: ``pipeline`` and the like.
@@ -43,6 +47,7 @@ class FewShotDataset(DerivedDataset):
                  shots: Optional[int] = 16,
                  seed: int = 1,
                  val_of: Union[dict, MMEngineDataset, None] = None,
+                 class_subset: ClassSubset = None,
                  unreadable: str = 'stop',
                  **kwargs) -> None:
         if shots is not None and (not isinstance(shots, int) or shots < 1):
@@ -52,6 +57,8 @@ class FewShotDataset(DerivedDataset):
         if unreadable not in ('stop', 'skip'):
             raise ValueError(
                 f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")
+        check_class_subset(class_subset)
+        self.class_subset = class_subset
         self.shots = shots
         self.unreadable = unreadable
         self._val_of = val_of
@@ -87,7 +94,10 @@ class FewShotDataset(DerivedDataset):
         print_log(
             f'{len(drawn)} of {len(source)} images drawn '
             f'(shots={shots}, seed={self.seed})', 'current', logging.INFO)
-        return [dict(source.get_data_info(free[i])) for i in drawn]
+        data_list, self._metainfo = keep_classes(
+            [dict(source.get_data_info(free[i])) for i in drawn],
+            self._metainfo, self.class_subset)
+        return data_list
 
     def filter_data(self) -> List[dict]:
         return check_images(super().filter_data(), self.unreadable)

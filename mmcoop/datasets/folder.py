@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from ..registry import DATASETS
+from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .images import check_images
 
 
@@ -29,6 +30,8 @@ class FolderDataset(CustomDataset):
         unreadable: For testing: ``stop`` at an image that cannot be read, or
             ``skip`` it. (Training images are looked at when
             :class:`FewShotDataset` has drawn them.)
+        class_subset: ``base`` or ``new`` classes, or their names; None keeps
+            all. See :func:`keep_classes`.
         **kwargs: Of mmpretrain's ``CustomDataset``.
 
     Raises:
@@ -43,11 +46,14 @@ class FolderDataset(CustomDataset):
                  holdout: float = 0.3,
                  exif_rotation: bool = True,
                  unreadable: str = 'stop',
+                 class_subset: ClassSubset = None,
                  **kwargs) -> None:
         if split not in ('train', 'test'):
             raise ValueError(f"split={split!r}: choose 'train' or 'test'.")
         if not 0 < holdout < 1:
             raise ValueError(f'holdout={holdout}: a part between 0 and 1.')
+        check_class_subset(class_subset)
+        self.class_subset = class_subset
         self.split = split
         self.exif_rotation = exif_rotation
         self.unreadable = unreadable
@@ -131,8 +137,11 @@ class FolderDataset(CustomDataset):
                       else order[n_test:])
 
     def load_data_list(self) -> List[dict]:
-        return [dict(info, exif_rotation=self.exif_rotation)
-                for info in super().load_data_list()]
+        data_list, self._metainfo = keep_classes(
+            [dict(info, exif_rotation=self.exif_rotation)
+             for info in super().load_data_list()],
+            self._metainfo, self.class_subset)
+        return data_list
 
     def filter_data(self) -> List[dict]:
         data_list = super().filter_data()

@@ -7,8 +7,9 @@ from typing import Callable, Dict, Iterable, List, Tuple
 from mmpretrain.datasets import BaseDataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from ..catalog import LAYOUT_URL, SPLITS
 from ..registry import DATASETS
-from .catalog import LAYOUT_URL, SPLITS
+from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .images import check_images
 
 
@@ -115,20 +116,25 @@ class ListedDataset(BaseDataset):
         unreadable: For a test split: ``stop`` at an image that cannot be
             read, or ``skip`` it. (Training images are looked at when
             :class:`FewShotDataset` has drawn them.)
+        class_subset: ``base`` or ``new`` classes, or their names; None keeps
+            all. See :func:`keep_classes`.
         **kwargs: Of mmpretrain's ``BaseDataset``.
 
     Raises:
         ValueError: An unknown split or ``unreadable``, or an empty list.
     """
 
-    def __init__(self, split: str, unreadable: str = 'stop', **kwargs) -> None:
+    def __init__(self, split: str, unreadable: str = 'stop',
+                 class_subset: ClassSubset = None, **kwargs) -> None:
         if split not in SPLITS:
             raise ValueError(
                 f'split={split!r}: choose from {", ".join(SPLITS)}.')
         if unreadable not in ('stop', 'skip'):
             raise ValueError(
                 f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")
+        check_class_subset(class_subset)
         self.split = split
+        self.class_subset = class_subset
         self.unreadable = unreadable
         super().__init__(test_mode=split == 'test', **kwargs)
 
@@ -149,10 +155,11 @@ class ListedDataset(BaseDataset):
                              'empty.')
         self._metainfo.setdefault('classes', lists.classes)
         self._metainfo['split'] = self.split  # results tell it
-        return [
+        data_list, self._metainfo = keep_classes([
             dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
             for path, label in lists.items[self.split]
-        ]
+        ], self._metainfo, self.class_subset)
+        return data_list
 
     def filter_data(self) -> List[dict]:
         data_list = super().filter_data()

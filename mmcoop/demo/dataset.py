@@ -4,6 +4,7 @@ from typing import List
 from mmcv.transforms import BaseTransform
 from mmpretrain.datasets import BaseDataset
 
+from ..datasets.class_subset import ClassSubset, keep_classes
 from ..registry import DATASETS, TRANSFORMS
 from .world import CLASSES, HELD_OUT, TARGET, render
 
@@ -19,24 +20,28 @@ class DemoWorld(BaseDataset):
         split: ``train`` or ``test``: disjoint images.
         images_per_class: How many there are.
         medium: How the world is drawn; see :mod:`mmcoop.demo.world`.
+        class_subset: See :func:`keep_classes`.
         **kwargs: Of mmpretrain's ``BaseDataset``.
     """
     METAINFO = {'classes': CLASSES}
 
     def __init__(self, split: str, images_per_class: int = 50,
-                 medium: str = TARGET, **kwargs) -> None:
+                 medium: str = TARGET, class_subset: ClassSubset = None,
+                 **kwargs) -> None:
         self.first_seed = FIRST_SEED[split]
         self.images_per_class = images_per_class
         self.medium = medium
+        self.class_subset = class_subset
         super().__init__(ann_file='', test_mode=split == 'test', **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        return [
+        data_list, self._metainfo = keep_classes([
             dict(
                 img_path=f'demo://{self.medium}/{name}/{self.first_seed + i}',
                 gt_label=label) for label, name in enumerate(CLASSES)
             for i in range(self.images_per_class)
-        ]
+        ], self._metainfo, self.class_subset)
+        return data_list
 
 
 @TRANSFORMS.register_module()

@@ -5,9 +5,9 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
+from ..config import find_selection
 from ..registry import HOOKS
 from .feature_hook import cached_views
-from .selection import selects
 
 KEPT = 100  # log values kept for smoothing after a resume
 
@@ -28,22 +28,24 @@ class SafeCheckpointHook(Hook):
         for key in checkpoint:
             if key not in ('state_dict', 'optimizer'):
                 checkpoint[key] = _plain(checkpoint[key])
-
-        checkpoint['meta']['recipe'] = _recipe(runner)
+        checkpoint['meta']['recipe'] = dict(
+            _recipe(runner),
+            selected_on=getattr(runner.train_loop, 'selected_on', None))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         before = checkpoint.get('meta', {}).get('recipe')
         if runner._resume and before is not None:
             now = _plain(_recipe(runner))
-            odd = [f'{key}={before.get(key)} (now {value})'
-                   for key, value in now.items()
-                   # earlier versions wrote less
-                   if before.get(key, value) != value]
-            if odd:
+            changed = [f'{key}={before.get(key)} (now {value})'
+                       for key, value in now.items()
+                       # earlier versions wrote less
+                       if before.get(key, value) != value]
+            if changed:
                 raise ValueError(
-                    f'this run began with {", ".join(odd)}: draw, schedule '
-                    'and what is learned would not fit together. Resume with '
-                    'the same values, or start anew in another --work-dir.')
+                    f'this run began with {", ".join(changed)}: draw, '
+                    'schedule and what is learned would not fit together. '
+                    'Resume with the same values, or start anew in another '
+                    '--work-dir.')
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, value in scalars.items():
             if isinstance(value, dict):
@@ -61,7 +63,8 @@ def _recipe(runner) -> dict:
         shots=getattr(data, 'shots', None),
         seed=runner.seed,
         max_epochs=runner.max_epochs,
-        selects=selects(runner.cfg),
+        recipe_epochs=runner.cfg.get('recipe_epochs'),
+        selects=find_selection(runner.cfg),
         # as many views as epochs: the same as none cached
         cached_views=None if views is None or views >= runner.max_epochs
         else views)

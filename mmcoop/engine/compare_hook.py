@@ -41,7 +41,7 @@ class CompareZeroShotHook(Hook):
                                   'comparison with zero-shot is left out.')
             return
         with self._hand_written(runner):
-            runner.logger.info(f'Zero-shot with {self.prompt.templates}:')
+            runner.logger.info(f'Zero-shot with {self.prompt.texts}:')
             self.zero_shot = evaluate(runner)
             self.samples, self.guesses = self._predict_samples(runner)
         runner.logger.info(f'Zero-shot: {_table_row(self.zero_shot)}')
@@ -54,7 +54,7 @@ class CompareZeroShotHook(Hook):
             return
         runner.model.eval()
         _, learned_guesses = self._predict_samples(runner)
-        rows = [(' / '.join(self.prompt.templates), self.zero_shot),
+        rows = [(' / '.join(self.prompt.texts), self.zero_shot),
                 ('CoOp, learned context', self.learned)]
         width = max(len(name) for name, _ in rows)
         runner.logger.info('\n'.join(
@@ -70,12 +70,12 @@ class CompareZeroShotHook(Hook):
         self.prompt.set_classes(head.class_names, head.text_tower)
         head.prompt = self.prompt
         runner.model.eval()
-        head.forget_features()
+        head.reset_cache()
         try:
             yield
         finally:
             head.prompt = learned
-            head.forget_features()
+            head.reset_cache()
             runner.model.train(was_training)
 
     @torch.no_grad()

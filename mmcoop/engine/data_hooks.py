@@ -30,7 +30,7 @@ class ClassNamesHook(Hook):
         loop = runner._test_loop
         if hasattr(unwrap(runner.model).head, 'set_classes') or \
                 not hasattr(loop, 'dataloader'):
-            return  # a prompt tells its classes itself
+            return  # such a head checks its classes itself
         meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
         learned = meta.get('classes')
         here = loop.dataloader.dataset.metainfo.get('classes')

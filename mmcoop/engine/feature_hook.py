@@ -101,6 +101,9 @@ class FeatureCacheHook(Hook):
 
 
 def _check_training(runner) -> None:
+    if hasattr(runner.train_loop, 'fitted'):
+        raise NotCacheable('a head that is fitted (FitLoop) sees each image '
+                           'once')
     if not isinstance(runner.train_loop, EpochBasedTrainLoop):
         raise NotCacheable('the training loop counts iterations, not epochs '
                            '(train_cfg.by_epoch)')

@@ -15,10 +15,11 @@ from mmengine.hooks import Hook
 
 import mmcoop
 
+from ..config import find_model, find_selection
 from ..registry import HOOKS
 from .feature_hook import cached_views
+from .method_name import name_method
 from .runner import unwrap
-from .selection import selects
 
 
 @HOOKS.register_module()
@@ -63,74 +64,74 @@ class ResultHook(Hook):
             self.trained_on = checkpoint.get('meta', {}).get('recipe')
 
     def _selected_on(self, runner) -> Optional[str]:
-        """What chose the epoch of what is reported, if anything did."""
+        """What chose what is reported, and on which images, if anything."""
         if runner.iter:  # trained here: the last epoch is reported
-            how, is_best = selects(runner.cfg), False
+            how, is_best = find_selection(runner.cfg), False
+            fitted_on = getattr(runner.train_loop, 'selected_on', None)
         else:
-            how = (self.trained_on or {}).get('selects')
+            trained_on = self.trained_on or {}
+            how, fitted_on = trained_on.get('selects'), trained_on.get(
+                'selected_on')
             is_best = osp.basename(str(runner._load_from)).startswith('best_')
+        if fitted_on:
+            return fitted_on
         if not how or how == 'save_best' and not is_best:
             return None
         return f'{how}, on validation images'
 
     @master_only
     def _write(self, runner, filename: str, dataloader, evaluated) -> None:
-        head = unwrap(runner.model).head
-        prompt, cfg = getattr(head, 'prompt', None), runner.cfg
-        write_result(
-            cfg, runner.work_dir, filename, self.start,
+        model, cfg = unwrap(runner.model), runner.cfg
+        prompt, data = getattr(model.head, 'prompt', None), dataloader.dataset
+        trained = bool(runner.iter)
+        fitted = getattr(runner.train_loop, 'fitted', {}) if trained else {}
+        result = dict(
             metrics=self.metrics,
-            method=cfg.get('method') or prompt and prompt.method,
+            method=name_method(cfg, model),
             experiment=runner.experiment_name,
             config=config_as_run(runner),
-            shots=getattr(dataloader.dataset, 'shots', cfg.get('shots')),
-            trained_on=None if runner.iter else self.trained_on,
+            seed=runner.seed,
+            shots=getattr(data, 'shots', None),
+            trained_on=None if trained else self.trained_on,
             selected_on=self._selected_on(runner),
-            epochs=runner.epoch if runner.iter else None,
+            epochs=runner.epoch if trained and not fitted else None,
+            recipe_epochs=cfg.get('recipe_epochs') if trained else None,
             cached_views=cached_views(runner),
-            clip=_clip_name(runner),
-            prompt={**_model_config(cfg).get('head', {}).get('prompt', {}),
+            clip=_clip_name(model),
+            pretrained=find_model(cfg).get('clip', {}).get('pretrained'),
+            prompt={**find_model(cfg).get('head', {}).get('prompt', {}),
                     **prompt.settings()} if prompt else None,
-            num_images=len(dataloader.dataset),
-            **data_of(evaluated and evaluated.dataset, dataloader.dataset),
+            learned_parameters=sum(p.numel() for p in model.parameters()
+                                   if p.requires_grad),
+            num_images=len(data),
+            **data_of(evaluated and evaluated.dataset, data),
+            **fitted,
             world_size=runner.world_size,
             checkpoint=runner.message_hub.get_info('last_ckpt')
-            if 'last_ckpt' in runner.message_hub.runtime_info else None)
-        runner.logger.info(f'Result: {osp.join(runner.work_dir, filename)}')
+            if 'last_ckpt' in runner.message_hub.runtime_info else None,
+            overrides=cfg.get('overrides'),
+            seconds_of_this_session=round(
+                time.perf_counter() - self.start, 2),
+            peak_memory_mib=peak_memory_mib(),
+            device=torch.cuda.get_device_name()
+            if torch.cuda.is_available() else 'cpu',
+            mmcoop=mmcoop.__version__,
+            finished=time.strftime('%Y-%m-%dT%H:%M:%S'))
+        path = osp.join(runner.work_dir, filename)
+        write_json(result, path)
+        runner.logger.info(f'Result: {path}')
 
 
-def write_result(cfg, work_dir: str, filename: str, start: float,
-                 **what) -> dict:
-    """Write the JSON of a run that tables are made from, and return it.
-
-    Args:
-        cfg: The config as it was run.
-        work_dir: The folder to write to.
-        filename: ``result.json``, say.
-        start: ``time.perf_counter()`` at the start.
-        **what: What only the caller knows: ``metrics``, ``method``, ``clip``.
-    """
-    result = dict(
-        what,
-        seed=cfg.get('seed', cfg.get('randomness', {}).get('seed')),
-        data_root=cfg.get('data_root'),
-        pretrained=_model_config(cfg).get('clip', {}).get('pretrained'),
-        overrides=cfg.get('overrides'),
-        seconds_of_this_session=round(time.perf_counter() - start, 2),
-        peak_memory_mib=peak_memory_mib(),
-        device=torch.cuda.get_device_name() if torch.cuda.is_available()
-        else 'cpu',
-        mmcoop=mmcoop.__version__,
-        finished=time.strftime('%Y-%m-%dT%H:%M:%S'))
-    result = json.loads(json.dumps(result, default=str))
-    temporary = osp.join(work_dir, f'.{filename}')
-    dump(result, temporary, file_format='json', indent=1)
-    os.replace(temporary, osp.join(work_dir, filename))  # whole or not at all
-    return result
+def write_json(content: dict, path: str) -> None:
+    """Write a JSON file that is there whole or not at all."""
+    content = json.loads(json.dumps(content, default=str))
+    temporary = osp.join(osp.dirname(path), f'.{osp.basename(path)}')
+    dump(content, temporary, file_format='json', indent=1)
+    os.replace(temporary, path)
 
 
 def data_of(evaluated, trained=None) -> dict:
-    """What a result says of the images that it is of, as they say it.
+    """What a result tells of its images, as the data set itself has it.
 
     Args:
         evaluated: The data set that was tested on, or None.
@@ -153,17 +154,9 @@ def config_as_run(runner) -> str:
     return osp.join(runner.work_dir, name)
 
 
-def _clip_name(runner) -> Optional[str]:
-    model = unwrap(runner.model)
+def _clip_name(model) -> Optional[str]:
     tower = getattr(model.head, 'text_tower', None)
     return tower.name if tower else getattr(model, 'clip_name', None)
-
-
-def _model_config(cfg) -> dict:
-    model = cfg.get('model', {})
-    while 'module' in model:  # test-time augmentation
-        model = model['module']
-    return model
 
 
 def reset_peak_memory() -> None:

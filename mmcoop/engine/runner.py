@@ -1,6 +1,5 @@
 """mmengine's Runner with the few things that only a Runner can do."""
 import atexit
-import copy
 import os
 from typing import Any, Optional
 
@@ -10,8 +9,8 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.runner import Runner
 
+from ..config import resolve
 from ..registry import DATASETS, RUNNERS
-from .recipe import LOADERS, apply_recipe, fit_image_size
 
 
 class QuickConfig(Config):
@@ -31,13 +30,14 @@ class QuickConfig(Config):
 
 @RUNNERS.register_module()
 class FewShotRunner(Runner):
-    """A Runner that knows the recipe; ``runner_type='mmcoop.FewShotRunner'``.
+    """mmengine's Runner for few-shot runs on frozen towers.
 
-    - carries ``shots``, ``seed``, ``max_epochs``, ``data_root`` and
-      ``cached_views`` to where they are needed (:mod:`recipe`), and the
-      CLIP's image size to the data pipelines;
-    - under DDP, gives a class-specific prompt its classes before the model is
-      wrapped, and works without GPUs too (torchrun, over gloo);
+    Beside what mmengine's does, it
+
+    - resolves the variables of the config (:func:`mmcoop.resolve`);
+    - under DDP, gives a head that has its shape from the classes their names
+      before the model is wrapped, and works without GPUs too (torchrun, over
+      gloo);
     - takes no more workers than a rank has CPUs, and keeps the only batch of
       a draw that is smaller than a batch;
     - reads checkpoints with torch's safe default, on every mmengine.
@@ -46,12 +46,10 @@ class FewShotRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
-        cfg = copy.deepcopy(cfg)
-        if not isinstance(cfg, Config):
-            cfg = Config(cfg)
+        cfg = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
+        _check_amp(cfg)
         quick = QuickConfig.__new__(QuickConfig)
-        quick.__dict__.update(apply_recipe(cfg).__dict__)
-        quick.filled_in = True
+        quick.__dict__.update(cfg.__dict__)
         # mmengine names logs by the second; runs may be quicker
         FewShotRunner.count += 1
         if FewShotRunner.count > 1 and quick.get('experiment_name') is None:
@@ -77,16 +75,8 @@ class FewShotRunner(Runner):
 
     def build_model(self, model: Any) -> nn.Module:
         model = super().build_model(model)
-        inner = unwrap(model)
-        size = getattr(getattr(inner, 'backbone', None), 'image_size', None)
-        if size is not None:
-            for loader in (self._train_dataloader, self._val_dataloader,
-                           self._test_dataloader):
-                fit_image_size(loader, size)
-            for name in LOADERS + ('tta_pipeline', ):
-                fit_image_size(self.cfg.get(name), size)
         if self.distributed:
-            self._give_classes_early(inner)
+            self._give_classes_early(unwrap(model))
         return model
 
     @staticmethod
@@ -119,12 +109,10 @@ class FewShotRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def _give_classes_early(self, model: nn.Module) -> None:
-        """A class-specific context has one row a class, and DDP fixes shapes
-        when it wraps the model: its classes must be known by then."""
-        prompt = getattr(getattr(model, 'head', None), 'prompt', None)
-        loader = self._train_dataloader
-        if getattr(prompt, 'class_specific', False) and isinstance(
-                loader, dict):
+        """DDP fixes shapes when it wraps the model: classes on which the shape
+        of what is learned depends must be known by then."""
+        head, loader = getattr(model, 'head', None), self._train_dataloader
+        if getattr(head, 'fixes_classes', False) and isinstance(loader, dict):
             if isinstance(loader['dataset'], dict):
                 loader['dataset'] = DATASETS.build(loader['dataset'])
             loader['dataset'].full_init()
@@ -139,19 +127,31 @@ class FewShotRunner(Runner):
                 would say so and go on with random weights).
         """
         check_is_safe(filename)
-        shapes = {name: parameter.shape for name, parameter
-                  in unwrap(self.model).named_parameters()
-                  if parameter.requires_grad}
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         state = checkpoint.get('state_dict', checkpoint)
         odd = [f'{name} ({list(state[name].shape)} in the file, '
-               f'{list(shape)} here)' for name, shape in shapes.items()
-               if name in state and state[name].shape != shape]
+               f'{list(p.shape)} here)'
+               for name, p in unwrap(self.model).named_parameters()
+               if name in state and state[name].shape != p.shape]
         if odd:
             raise ValueError(
                 f'{filename} does not fit: {", ".join(odd[:3])}. It was '
                 'learned for other classes or another CLIP.')
         return checkpoint
+
+
+def _check_amp(cfg: Config) -> None:
+    """Automatic mixed precision needs a GPU.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    amp = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' \
+        or (cfg.get('test_cfg') or {}).get('fp16')
+    if amp and not torch.cuda.is_available():
+        raise RuntimeError(
+            'automatic mixed precision (--amp, AmpOptimWrapper) needs a GPU, '
+            'and PyTorch sees none here: run without it.')
 
 
 def _leave_group() -> None:
@@ -167,7 +167,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def give_classes(model: nn.Module, dataset: Any) -> None:
-    """Let the head know a data set's class names, if it has others.
+    """Tell the head a data set's class names, if it has others.
 
     Raises:
         ValueError: Neither knows any, or the prompt cannot serve them.
@@ -183,7 +183,8 @@ def give_classes(model: nn.Module, dataset: Any) -> None:
                 'classes): set metainfo=dict(classes=[...]) on it, or '
                 'classes=[...] on the head.')
     elif list(names) != list(model.head.class_names):
-        getattr(model, 'set_classes', model.head.set_classes)(names)
+        getattr(model, 'set_classes', model.head.set_classes)(
+            names, dataset.metainfo.get('class_ids'))
 
 
 def check_is_safe(filename: str) -> None:

@@ -16,7 +16,7 @@ from mmpretrain.datasets import PackInputs
 from torch.utils.data import DataLoader
 
 from ..clip import ImageTower
-from ..datasets import ClassSubset, FewShotDataset
+from ..datasets import FewShotDataset
 from ..datasets.derived import DerivedDataset
 from ..datasets.images import file_stamp
 from ..models import CoOp, DataPreprocessor
@@ -50,6 +50,9 @@ class FeatureSource:
         digests: Remembers what was hashed.
         views: None for pipelines without chance; or how many views.
         folder: The cache folder; None for the user's.
+        all_images: Every rank gets all features, not those alone that its
+            part of a test needs; the ranks share the computing. So it is with
+            ``views`` in any case.
 
     Raises:
         NotCacheable: Features would not be what the images give.
@@ -61,12 +64,15 @@ class FeatureSource:
                  precision: Callable[[], AbstractContextManager],
                  digests: Digests,
                  views: Optional[int] = None,
-                 folder: Optional[str] = None) -> None:
+                 folder: Optional[str] = None,
+                 all_images: bool = False) -> None:
         check_model(model)
         check_loader(loader, views)
         self.model, self.loader, self.images = model, loader, loader.dataset
         self.precision, self.views = precision, views
-        self.indices = _needed(loader, views)
+        self.all_images = all_images or views is not None
+        self.indices = list(range(len(self.images))) if self.all_images \
+            else _needed(loader)
         self.items: List[Item] = [
             (index, view) for view in
             ([None] if views is None else range(views))
@@ -99,7 +105,7 @@ class FeatureSource:
                 **self.identity))
         features, found, computed = gather_features(
             self.keys, store,
-            self._encode, shared=self.views is not None)
+            self._encode, shared=self.all_images)
         print_log(
             f'Features of {len(self.indices)} images'
             + (f' in {self.views} views' if self.views else '')
@@ -181,6 +187,9 @@ def check_model(model: nn.Module) -> None:
             'the data preprocessor is a '
             f'{type(model.data_preprocessor).__name__}, not a '
             'mmcoop.DataPreprocessor')
+    if model.visual_prompts() is not None:
+        raise NotCacheable('visual prompts change what the image tower gives '
+                           'as they are learned')
     if type(model.backbone) is not ImageTower or model.with_neck or any(
             p.requires_grad for p in model.backbone.parameters()):
         raise NotCacheable('the image tower is not frozen, or not the CLIP\'s')
@@ -191,8 +200,7 @@ def check_loader(loader: DataLoader, views: Optional[int]) -> None:
     images = loader.dataset
     if loader.batch_size is None:
         raise NotCacheable('the loader has a batch sampler of its own')
-    if views is not None and \
-            type(images) not in (FewShotDataset, ClassSubset):
+    if views is not None and type(images) is not FewShotDataset:
         raise NotCacheable(f'the data set is a {type(images).__name__}, not a '
                            'mmcoop.FewShotDataset, which seeds the views')
     if not isinstance(images, BaseDataset) or \
@@ -227,10 +235,9 @@ def short(transforms: List[Any]) -> str:
     return ', '.join(words)
 
 
-def _needed(loader: DataLoader, views: Optional[int]) -> List[int]:
+def _needed(loader: DataLoader) -> List[int]:
     """The images that this rank will ask for."""
-    if views is None and get_world_size() > 1 and \
-            type(loader.sampler) is DefaultSampler and \
-            not loader.sampler.shuffle:
+    if get_world_size() > 1 and type(loader.sampler) is DefaultSampler \
+            and not loader.sampler.shuffle:
         return list(dict.fromkeys(loader.sampler))
     return list(range(len(loader.dataset)))

@@ -1,10 +1,5 @@
-"""mmpretrain's extension points: the classifier and the head."""
+"""The classifier and its data preprocessor."""
 from .coop import CoOp
 from .data_preprocessor import DataPreprocessor
-from .prompt_head import PromptLearnerHead
-from .text_adapters import TextBias, TextTransform
 
-__all__ = [
-    'CoOp', 'DataPreprocessor', 'PromptLearnerHead', 'TextBias',
-    'TextTransform'
-]
+__all__ = ['CoOp', 'DataPreprocessor']

@@ -1,17 +1,17 @@
-"""The classifier: a frozen CLIP whose class weights are prompts."""
+"""The classifier: a frozen CLIP and a head."""
 from typing import Any, Optional, Sequence, Tuple, Union
 
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 
-from ..clip import FrozenCLIP, LearnedImageTower, load_clip
+from ..clip import FrozenCLIP, LearnedImageTower
+from ..heads import PromptLearnerHead, RecordedHead
 from ..registry import MODELS
-from .prompt_head import PromptLearnerHead
 
 
 @MODELS.register_module()
 class CoOp(ImageClassifier):
-    """CLIP with a prompt-learner head (CoOp, and zero-shot with templates).
+    """CLIP with a prompt-learner head, or with a head on its image features.
 
     Args:
         clip: Arguments of :func:`mmcoop.clip.load_clip`, or its result.
@@ -43,6 +43,7 @@ class CoOp(ImageClassifier):
             # before the CLIP is fetched: mistakes show at once
             head = dict(head, prompt=MODELS.build(head['prompt']))
         if not isinstance(clip, FrozenCLIP):
+            from ..clip import load_clip  # imports open_clip
             clip = load_clip(**clip)
         if isinstance(head, dict):
             head = MODELS.build(_with_towers(head, clip))
@@ -63,12 +64,21 @@ class CoOp(ImageClassifier):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
         self.clip_name = clip_name
+        prompt = getattr(self.head, 'prompt', None)
+        if prompt is not None and prompt.prompts_images:
+            if not freeze_image_tower:
+                raise ValueError(
+                    f'{type(prompt).__name__} has visual prompts for a frozen '
+                    'image tower: set freeze_image_tower=True.')
+            prompt.setup_image_side(clip.image_tower)
+            self.backbone.check_prompts(len(prompt.visual_prompts()))
         if getattr(self.head, 'class_names', None):
             self.set_classes(self.head.class_names)
 
-    def set_classes(self, names: Sequence[str]) -> None:
+    def set_classes(self, names: Sequence[str],
+                    ids: Optional[Sequence[str]] = None) -> None:
         """Take other classes; see :meth:`PromptLearnerHead.set_classes`."""
-        self.head.set_classes(names)
+        self.head.set_classes(names, ids)
         # mixup makes one-hot labels there
         self.data_preprocessor.num_classes = len(names)
 
@@ -79,10 +89,30 @@ class CoOp(ImageClassifier):
 
         ``stage`` as in ``ImageClassifier``.
         """
-        if inputs.ndim != 2:
+        prompts = self.visual_prompts()
+        if inputs.ndim == 2:
+            feats = (inputs, )
+        elif prompts is not None:
+            feats = self.backbone(inputs, prompts)
+        else:
             return super().extract_feat(inputs, stage)
-        feats = (inputs, )
         return self.head.pre_logits(feats) if stage == 'pre_logits' else feats
+
+    def visual_prompts(self) -> Optional[torch.Tensor]:
+        """(L, V, W), those of the head's prompt; None if it has none."""
+        prompt = getattr(self.head, 'prompt', None)
+        return None if prompt is None else prompt.visual_prompts()
+
+    def parse_losses(self, losses: dict) -> Tuple[torch.Tensor, dict]:
+        """As mmengine's; the sum carries its parts for gradient rules.
+
+        See :class:`mmcoop.GradientRuleOptimWrapper`.
+        """
+        total, log_vars = super().parse_losses(losses)
+        log_vars['loss'] = total  # not the part of that name
+        total.named_losses = {name: value for name, value in log_vars.items()
+                              if name != 'loss' and 'loss' in name}
+        return total, log_vars
 
     def init_weights(self) -> None:
         """Nothing to do: CLIP is loaded and the prompt made its own start.
@@ -97,4 +127,7 @@ def _with_towers(head: dict, clip: FrozenCLIP) -> dict:
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
     if kind is None or issubclass(kind, PromptLearnerHead):
         return dict(head, text_tower=clip.text_tower)
+    if issubclass(kind, RecordedHead):  # a head on image features
+        head = dict(head, tower=clip.text_tower.name,
+                    tower_fingerprint=clip.image_tower.fingerprint())
     return {'in_channels': clip.image_tower.out_channels, **head}

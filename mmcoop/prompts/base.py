@@ -7,22 +7,39 @@ import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 
-from ..clip import EndingLayout, PromptSet, TextTower
+from ..clip import EndingLayout, ImageTower, PromptSet, TextTower
 
 
 class BasePrompt(BaseModule):
     """Class names to prompt sets.
 
+    A method overrides what it needs. It states what its classes share, and
+    never sees the text engine.
+
     Attributes:
         class_names: The names as given; empty before :meth:`set_classes`.
+        learned: Whether there is anything to learn.
+        sees_images: Whether :meth:`forward` wants the image features. Its
+            sets have a beginning for each image then.
+        prompts_images: Whether there are :meth:`visual_prompts`.
+        combine: How several prompts of a class are combined: by the mean of
+            their ``features``, or of their ``logits``.
     """
+    learned = True
+    sees_images = False
+    prompts_images = False
+    combine = 'features'
 
     def __init__(self) -> None:
         super().__init__()
         self.class_names: List[str] = []
 
     def setup(self, tower: TextTower) -> None:
-        """Create what depends on the tower; called once by the head."""
+        """Create what depends on the text tower; the head calls it once."""
+
+    def setup_image_side(self, tower: ImageTower) -> None:
+        """Create what depends on the image tower; the classifier calls it
+        once, after :meth:`setup`, if there are visual prompts."""
 
     def set_classes(self, names: Sequence[str], tower: TextTower) -> None:
         """Take other classes, at any time.
@@ -32,18 +49,29 @@ class BasePrompt(BaseModule):
         """
         raise NotImplementedError
 
-    def forward(self, tower: TextTower) -> List[PromptSet]:
-        """The prompts of all classes; several sets are an ensemble."""
+    def forward(self, tower: TextTower,
+                image_features: Optional[torch.Tensor] = None
+                ) -> List[PromptSet]:
+        """The prompts of all classes.
+
+        Args:
+            tower: The text tower.
+            image_features: (B, E), L2-normalised, if ``sees_images``.
+
+        Returns:
+            Prompt sets. Several of them, or several beginnings in one, are
+            several prompts of each class (``combine``); with ``sees_images``
+            each set has B beginnings, one for each image.
+        """
         raise NotImplementedError
+
+    def visual_prompts(self) -> Optional[torch.Tensor]:
+        """(L, V, W): see :meth:`ImageTower.forward`. None: there are none."""
+        return None
 
     def settings(self) -> dict:
         """What a checkpoint must agree on, as JSON-able values."""
         return dict(type=type(self).__name__)
-
-    @property
-    def method(self) -> str:
-        """What results and tables call this prompt: ``coop-m16-end``, say."""
-        return type(self).__name__
 
 
 def clean_class_names(names: Sequence[str]) -> List[str]:

@@ -1,5 +1,6 @@
 """CoOp's learned context (Zhou et al., IJCV 2022, arXiv 2109.01134)."""
 import logging
+from dataclasses import replace
 from typing import List, Optional, Sequence
 
 import torch
@@ -26,9 +27,15 @@ class ContextPrompt(BasePrompt):
             vectors; every *token* of them is one context vector. With
             ``class_specific`` every class begins with the same words.
 
+        n_prompts: Number S of contexts, each of which makes a prompt of every
+            class.
+        combine: How the S prompts of a class are combined, by the mean of
+            their ``features`` or of their ``logits``.
+
     Attributes:
         ctx: (M, D), or (K, M, D) when class-specific: K is 0 until the
-            classes are known, so that they can come from the data set.
+            classes are known, so that they can come from the data set. With
+            several contexts, S of these: (S, M, D) or (S, K, M, D).
 
     Raises:
         ValueError: Unknown position, no vectors, or a context that does not
@@ -39,7 +46,9 @@ class ContextPrompt(BasePrompt):
                  n_ctx: int = 16,
                  class_token_position: str = 'end',
                  class_specific: bool = False,
-                 ctx_init: Optional[str] = None) -> None:
+                 ctx_init: Optional[str] = None,
+                 n_prompts: int = 1,
+                 combine: str = 'features') -> None:
         super().__init__()
         if class_token_position not in POSITIONS:
             raise ValueError(
@@ -52,6 +61,14 @@ class ContextPrompt(BasePrompt):
             raise ValueError(
                 f'n_ctx={n_ctx}: a whole number of at least 1 is needed '
                 '(model.head.prompt.n_ctx).')
+        if not isinstance(n_prompts, int) or n_prompts < 1:
+            raise ValueError(f'n_prompts={n_prompts}: a whole number of at '
+                             'least 1 is needed (model.head.prompt).')
+        if combine not in ('features', 'logits'):
+            raise ValueError(f"combine={combine!r}: choose 'features' or "
+                             "'logits' (model.head.prompt).")
+        self.n_prompts = n_prompts
+        self.combine = combine
         self.n_ctx = n_ctx
         self.class_token_position = class_token_position
         self.class_specific = class_specific
@@ -72,11 +89,17 @@ class ContextPrompt(BasePrompt):
             raise ValueError(
                 f'n_ctx={self.n_ctx} leaves no room for a class name in '
                 f'{tower.context_length} positions.')
-        ctx = self._initial(self.n_ctx, tower.width)
-        self.ctx = nn.Parameter(
-            ctx.new_empty(0, *ctx.shape) if self.class_specific else ctx)
+        if self.class_specific and not self.ctx_init:
+            # a draw of earlier versions: seeds go on giving the same start
+            torch.empty(self.n_ctx, tower.width).normal_()
+        self.ctx = nn.Parameter(self._initial(0, self.n_ctx, tower.width))
 
-    def _initial(self, *shape: int) -> torch.Tensor:
+    def _initial(self, K: int, *shape: int) -> torch.Tensor:
+        """Contexts of K classes, where they are class-specific."""
+        if self.class_specific:
+            shape = (K, *shape)
+        if self.n_prompts > 1:
+            shape = (self.n_prompts, *shape)
         if self.ctx_init:
             return self.words.float().expand(*shape).clone()
         return torch.empty(shape).normal_(std=0.02)
@@ -91,13 +114,13 @@ class ContextPrompt(BasePrompt):
         clean = clean_class_names(names)
         device = self.ctx.device
         slots = self._lay_out(clean, tower, device)
-        if self.class_specific and len(self.ctx) != len(clean):
-            if len(self.ctx):
+        if self.class_specific and self.ctx.shape[-3] != len(clean):
+            if self.ctx.shape[-3]:
                 raise ValueError(
-                    f'a class-specific context of {len(self.ctx)} classes '
-                    f'cannot serve {len(clean)} classes: each vector belongs '
-                    'to the class it was learned for. Use the same classes, '
-                    'or a unified context (class_specific=False).')
+                    f'a class-specific context of {self.ctx.shape[-3]} '
+                    f'classes cannot serve {len(clean)} classes: each vector '
+                    'belongs to the class it was learned for. Use the same '
+                    'classes, or a unified context (class_specific=False).')
             # in place: an optimiser may already hold this parameter
             self.ctx.data = self._initial(
                 len(clean), self.n_ctx, tower.width).to(device)
@@ -136,22 +159,26 @@ class ContextPrompt(BasePrompt):
             endings=[row[n_shared:] for row in endings],
             device=device)
 
-    def forward(self, tower: TextTower) -> List[PromptSet]:
-        """One prompt set; (P, a, D) has P = 1."""
+    def forward(self, tower: TextTower,
+                image_features: Optional[torch.Tensor] = None
+                ) -> List[PromptSet]:
+        """One prompt set with a beginning (P, a, D) for each context; sets of
+        their own where the endings hold context vectors too."""
         if self.slots.device != self.ctx.device:
             self.set_classes(self.class_names, tower)
-        return [self.slots.fill(tower, self.ctx.flatten(0, -2))]
+        if self.n_prompts == 1:
+            return [self.slots.fill(tower, self.ctx.flatten(0, -2))]
+        sets = [self.slots.fill(tower, ctx.flatten(0, -2)) for ctx in self.ctx]
+        if len(self.slots.endings.places):
+            return sets
+        return [replace(sets[0], prefix=torch.cat([s.prefix for s in sets]))]
 
     def settings(self) -> dict:
-        return dict(
+        settings = dict(
             super().settings(),
             n_ctx=self.n_ctx,
             class_token_position=self.class_token_position,
             class_specific=self.class_specific)
-
-    @property
-    def method(self) -> str:
-        """``coop-m4-end-csc-words``: M, position, class-specific, init."""
-        return (f'coop-m{self.n_ctx}-{self.class_token_position}'
-                + ('-csc' if self.class_specific else '')
-                + ('-words' if self.ctx_init else ''))
+        if self.n_prompts > 1:  # checkpoints of earlier versions have one
+            settings.update(n_prompts=self.n_prompts, combine=self.combine)
+        return settings

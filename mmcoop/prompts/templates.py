@@ -2,7 +2,7 @@
 from os.path import commonprefix
 from typing import List, Optional, Sequence, Union
 
-from open_clip import OPENAI_IMAGENET_TEMPLATES
+import torch
 
 from ..clip import PromptSet, TextTower
 from ..registry import MODELS
@@ -18,7 +18,6 @@ TEMPLATE_SETS = {
         'a photo of the large {}.', 'a {} in a video game.',
         'art of the {}.', 'a photo of the small {}.'
     ],
-    'ensemble80': [template('{}') for template in OPENAI_IMAGENET_TEMPLATES],
 }
 
 
@@ -32,22 +31,26 @@ class TemplatePrompt(BasePrompt):
             ``generic`` ("a photo of a {}."), ``own`` (the data set's),
             ``ensemble7``, ``ensemble80``; ``ensemble7+own``, say. The head
             averages the features of several (a prompt ensemble).
-        own: The data set's template. :class:`mmcoop.FewShotRunner` puts in
-            what the config's ``dataset`` or ``template`` says.
+        own: The data set's template; ``'${template}'`` in a config.
+
+    Attributes:
+        texts: The templates, each with ``{}`` for the class name.
 
     Raises:
         ValueError: A template without exactly one ``{}``, an unknown name, or
             ``own`` where no data set has one.
     """
 
+    learned = False
+
     def __init__(self,
                  templates: Union[str, Sequence[str]] = GENERIC,
                  own: Optional[str] = None) -> None:
         super().__init__()
-        self.given = templates
-        self.templates = expand(templates, own)
-        bad = [t for t in self.templates if t.count('{}') != 1]
-        if bad or not self.templates:
+        self.templates = templates
+        self.texts = expand(templates, own)
+        bad = [t for t in self.texts if t.count('{}') != 1]
+        if bad or not self.texts:
             raise ValueError(
                 f'templates={templates!r}: every template needs exactly one '
                 '{} for the class name, and one template at least.')
@@ -57,7 +60,7 @@ class TemplatePrompt(BasePrompt):
         clean = clean_class_names(names)
         device = tower.positional_embedding.device
         slots = []
-        for template in self.templates:
+        for template in self.texts:
             rows = [
                 tower.tokenizer.sentence(template.replace('{}', name))
                 for name in clean
@@ -73,20 +76,16 @@ class TemplatePrompt(BasePrompt):
         self.class_names = list(names)
         self.slots = slots
 
-    def forward(self, tower: TextTower) -> List[PromptSet]:
+    def forward(self, tower: TextTower,
+                image_features: Optional[torch.Tensor] = None
+                ) -> List[PromptSet]:
         """One prompt set for each template."""
         if self.slots[0].device != tower.positional_embedding.device:
             self.set_classes(self.class_names, tower)
         return [slots.fill(tower) for slots in self.slots]
 
     def settings(self) -> dict:
-        return dict(super().settings(), templates=self.templates)
-
-    @property
-    def method(self) -> str:
-        named = isinstance(self.given, str) and '{}' not in self.given
-        return 'zeroshot-' + (self.given if named
-                              else ' / '.join(self.templates))
+        return dict(super().settings(), templates=self.texts)
 
 
 def expand(templates: Union[str, Sequence[str]],
@@ -96,8 +95,11 @@ def expand(templates: Union[str, Sequence[str]],
         return list(templates)
     if '{' in templates or ' ' in templates:
         return [templates]
-    sets = dict(TEMPLATE_SETS, own=[own])
+    sets = dict(TEMPLATE_SETS, ensemble80=None, own=[own])
     names = templates.split('+')
+    if 'ensemble80' in names:
+        from open_clip import OPENAI_IMAGENET_TEMPLATES
+        sets['ensemble80'] = [t('{}') for t in OPENAI_IMAGENET_TEMPLATES]
     unknown = [name for name in names if name not in sets]
     if unknown:
         raise ValueError(

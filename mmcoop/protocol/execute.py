@@ -8,11 +8,6 @@ import traceback
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
-from mmpretrain.visualization import UniversalVisualizer
-
-from ..clip import keep_clips
 from ..report.records import top1_of
 from .plan import Run
 
@@ -73,6 +68,7 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
     Returns:
         Runs that failed, with the last line of their error.
     """
+    from ..clip import keep_clips  # imports open_clip
     failed: Dict[Run, str] = {}
     start, done = time.perf_counter(), 0
     mains = {name: tool_main(root / 'tools' / f'{name}.py')
@@ -83,7 +79,7 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
                 failed[run] = 'its training failed'
                 continue
             if result_of(run, work_dir, common) is not None:
-                continue  # by another process meanwhile
+                continue  # another process has run it since
             begin = time.perf_counter()
             _, *words = run.command(work_dir, common, root)
             log = work_dir / run.folder / 'console.log'
@@ -105,7 +101,7 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
             left = (time.perf_counter() - start) / done * (len(runs) - i)
             say(f'[{i}/{len(runs)}] {run.folder}: {outcome}, {seconds:.0f} s; '
                 f'about {left / 60:.0f} min left')
-            forget_runs()
+            free_runs()
     return failed
 
 
@@ -121,11 +117,14 @@ def _reason(error: BaseException, log: Path) -> str:
     return ' '.join(text.split())[:300]
 
 
-def forget_runs() -> None:
-    """Let go of what runs that are over leave: cycles, logs, their files.
+def free_runs() -> None:
+    """Free what finished runs leave: cycles, logs and their files.
 
     mmengine keeps the logger, message hub and visualizer of every run.
     """
+    from mmengine.logging import MessageHub, MMLogger
+    from mmengine.visualization import Visualizer
+    from mmpretrain.visualization import UniversalVisualizer
     for logger in MMLogger._instance_dict.values():
         for handler in logger.handlers:
             handler.close()

@@ -1,22 +1,24 @@
 """The paper's tables as lists of runs."""
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from ..datasets.catalog import CATALOG, VARIANTS
-from .methods import BACKBONES, find_method
+from ..catalog import CATALOG, VARIANTS
+from ..methods import Method, get_method, methods_in
 
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)
+BACKBONES = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')  # of the paper
 SAME_CLASSES = {'imagenet', 'imagenetv2', 'imagenet_sketch'}
-NOT_LEARNED = ('cached_views', 'max_epochs')  # options of training alone
+OF_EPOCHS = ('cached_views', 'max_epochs')  # mean nothing elsewhere
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training, test or probe; it leaves one JSON.
+    """One training or test; it leaves one JSON.
 
     Attributes:
-        method: A name that :func:`find_method` knows.
+        method: The name of a registered method.
         dataset: Where it is tested, and trained unless ``trained`` says
             otherwise.
         backbone: An open_clip name, or the path of an open_clip JSON config.
@@ -47,33 +49,34 @@ class Run:
 
     @property
     def tool(self) -> str:
-        tool = find_method(self.method).tool
-        return 'test' if self.trained and tool == 'train' else tool
+        """``train`` or ``test``: tools/<tool>.py."""
+        tests = self.trained or not get_method(self.method).learns
+        return 'test' if tests else 'train'
 
     @property
     def result(self) -> str:
         """Name of its JSON, in its folder."""
-        tested = self.trained or self.tool == 'test'
-        return 'result_test.json' if tested else 'result.json'
+        return 'result_test.json' if self.tool == 'test' else 'result.json'
 
     def options(self, common: Dict[str, object]) -> Dict[str, object]:
         """Its ``--cfg-options``; ``common`` are those of all runs."""
+        method = get_method(self.method)
         options = {'dataset': self.dataset,
-                   'model.clip.model_name': self.backbone,
-                   **find_method(self.method).options}
+                   'model.clip.model_name': self.backbone, **method.options}
         if self.shots is not None:
             options.update(shots=self.shots, seed=self.seed)
         if self.class_subset:
             options['class_subset'] = self.class_subset
+        in_epochs = self.tool == 'train' and method.epochs
         options.update({key: value for key, value in common.items()
-                        if self.tool == 'train' or key not in NOT_LEARNED})
+                        if in_epochs or key not in OF_EPOCHS})
         return options
 
     def command(self, work_dir: Path, common: Dict[str, object],
                 root: Path = Path()) -> List[str]:
-        """Its command line, tools/<tool>.py first; both below ``root``."""
+        """Its command line, ``root``/tools/<tool>.py first."""
         words = [str(root / 'tools' / f'{self.tool}.py'),
-                 str(root / find_method(self.method).config)]
+                 _relative(get_method(self.method).config)]
         if self.trained:
             words.append(str(work_dir / self.trained.folder))
         words += ['--work-dir', str(work_dir / self.folder)]
@@ -84,18 +87,19 @@ class Run:
                         *(f'{key}={value}' for key, value in options.items())]
 
 
-def knows_its_classes_only(method: str) -> bool:
-    """Whether what was learned belongs to the classes it was learned on."""
-    return method.startswith('linear-') or '-csc' in method
-
-
-def serves(method: str, source: str, target: str) -> bool:
-    """Whether a method that learned on a source can be tested on a target."""
-    if not knows_its_classes_only(method):
+def can_be_tested(method: Method, source: str, target: str) -> bool:
+    """Whether a method that was trained on a source has a target's classes."""
+    if method.new_classes is True or {source, target} <= SAME_CLASSES:
         return True
-    if method == 'linear-probe' and source == 'imagenet':
-        return target in VARIANTS  # A and R have 200 of its classes
-    return {source, target} <= SAME_CLASSES
+    # ImageNet-A and -R have 200 of its classes
+    return method.new_classes == 'subset' and source == 'imagenet' \
+        and target in VARIANTS
+
+
+def _relative(path: Path) -> str:
+    """A path below the current folder from there, another one whole."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith('..') else relative
 
 
 def _place(run: Run) -> str:
@@ -109,7 +113,8 @@ class Plan:
     Attributes:
         kind: A key of :data:`PLANS`.
         shows: What it is in the paper.
-        methods: Names that :func:`find_method` knows.
+        methods: Names of registered methods; None: those whose metafiles
+            name this kind.
         datasets: Names of the catalogue.
         shots: Numbers of images a class.
         backbones: CLIPs.
@@ -118,12 +123,19 @@ class Plan:
     """
     kind: str
     shows: str
-    methods: Tuple[str, ...]
+    methods: Optional[Tuple[str, ...]] = None
     datasets: Tuple[str, ...] = ELEVEN
     shots: Tuple[int, ...] = (16, )
     backbones: Tuple[str, ...] = ('RN50', )
     seeds: Tuple[int, ...] = (1, 2, 3)
     source: Optional[str] = None
+
+    @property
+    def chosen(self) -> List[Method]:
+        """The methods that are compared."""
+        if self.methods is None:
+            return methods_in(self.kind)
+        return [get_method(name) for name in self.methods]
 
     def runs(self) -> List[Run]:
         """All runs, each once, a training before what tests it.
@@ -147,12 +159,12 @@ class Plan:
                              + ('no source.' if self.source else 'a source.'))
         learned_on = (self.source, ) if self.source else self.datasets
         odd = set(learned_on) & set(VARIANTS)
-        if odd and any(find_method(name).learns for name in self.methods):
+        if odd and any(method.learns for method in self.chosen):
             raise ValueError(f'{", ".join(sorted(odd))} can only be tested '
                              'on: there is nothing to learn from.')
-        if self.kind == 'words' and not all(
-                name.startswith('coop') for name in self.methods):
-            raise ValueError('words: only CoOp learns a context to be read.')
+        if self.kind == 'words' and any(m.comparison for m in self.chosen):
+            raise ValueError('words: only prompt learners have a context that '
+                             'can be read.')
 
     def with_changes(self, **changes) -> 'Plan':
         """Another plan; what is None stays."""
@@ -163,67 +175,59 @@ class Plan:
     def _runs(self) -> Iterator[Run]:
         for backbone in self.backbones:
             for dataset in (self.source, ) if self.source else self.datasets:
-                for method in self.methods:
+                for method in self.chosen:
                     for run in self._learned(method, dataset, backbone):
                         if self.kind == 'base-to-new':
-                            yield from self._base_to_new(run)
+                            yield from self._base_to_new(run, method)
                         else:
                             yield run
-                            yield from self._targets(run)
+                            yield from self._targets(run, method)
 
-    def _learned(self, method: str, dataset: str, backbone: str
+    def _learned(self, method: Method, dataset: str, backbone: str
                  ) -> Iterator[Run]:
-        run = Run(method, dataset, backbone)
-        if not find_method(method).learns:
+        run = Run(method.name, dataset, backbone)
+        if not method.learns:
             yield run
             return
         for shots in self.shots:
             for seed in self.seeds:
                 yield replace(run, shots=shots, seed=seed)
 
-    def _base_to_new(self, run: Run) -> Iterator[Run]:
+    def _base_to_new(self, run: Run, method: Method) -> Iterator[Run]:
         base = replace(run, class_subset='base')
         yield base
-        if not knows_its_classes_only(run.method):
+        if method.new_classes is True:
             yield replace(run, class_subset='new',
                           trained=base if run.shots else None)
 
-    def _targets(self, run: Run) -> Iterator[Run]:
+    def _targets(self, run: Run, method: Method) -> Iterator[Run]:
         if self.source is None:
             return
         for target in self.datasets:
-            if target != self.source and serves(run.method, run.dataset,
-                                                target):
+            if target != self.source and can_be_tested(method, run.dataset,
+                                                       target):
                 yield replace(run, dataset=target,
                               trained=run if run.shots else None)
 
 
 PLANS = {plan.kind: plan for plan in (
     Plan('few-shot', 'Figures 3 and 4: accuracy against shots',
-         ('zeroshot-own', 'linear-probe', 'coop-m16-end', 'coop-m16-middle',
-          'coop-m16-end-csc', 'coop-m16-middle-csc'), shots=(1, 2, 4, 8, 16)),
-    Plan('context-length', 'Figure 5 (a): M = 4, 8, 16',
-         ('coop-m4-end', 'coop-m8-end', 'coop-m16-end'),
          shots=(1, 2, 4, 8, 16)),
-    Plan('backbones', 'Figure 5 (b): four backbones',
-         ('zeroshot-own', 'coop-m16-end'), backbones=BACKBONES),
+    Plan('context-length', 'Figure 5 (a): M = 4, 8, 16',
+         shots=(1, 2, 4, 8, 16)),
+    Plan('backbones', 'Figure 5 (b): four backbones', backbones=BACKBONES),
     Plan('domain', 'Table 1: ImageNet to V2, Sketch, A and R',
-         ('zeroshot-own', 'linear-probe', 'coop-m16-end', 'coop-m4-end'),
          datasets=VARIANTS, backbones=BACKBONES, source='imagenet'),
     Plan('ensembles', 'Table 2: prompt ensembles on ImageNet',
-         ('zeroshot-own', 'zeroshot-ensemble7', 'zeroshot-ensemble80',
-          'coop-m16-end'), datasets=('imagenet', ), backbones=BACKBONES),
-    Plan('init', 'Table 3: context from noise or from words',
-         ('coop-m4-end', 'coop-m4-end-words')),
+         datasets=('imagenet', ), backbones=BACKBONES),
+    Plan('init', 'Table 3: context from noise or from words'),
     Plan('words', 'Table 4: words nearest to the learned context',
-         ('coop-m16-end', ), seeds=(1, ),
+         seeds=(1, ),
          datasets=('imagenet', 'food101', 'oxford_pets', 'dtd', 'ucf101')),
     Plan('adaptations', 'Table 5: other ways to adapt CLIP',
-         ('zeroshot-own', 'linear-probe', 'finetune', 'text-transform',
-          'text-bias', 'coop-m16-end'), datasets=('imagenet', )),
+         datasets=('imagenet', )),
     Plan('base-to-new', 'base and new classes (CoCoOp, Table 1)',
-         ('zeroshot-own', 'coop-m4-end-words'), backbones=('ViT-B-16', )),
+         backbones=('ViT-B-16', )),
     Plan('cross-dataset', 'ImageNet to ten data sets (CoCoOp, Table 2)',
-         ('zeroshot-own', 'coop-m4-end-words'), backbones=('ViT-B-16', ),
-         source='imagenet'),
+         backbones=('ViT-B-16', ), source='imagenet'),
 )}

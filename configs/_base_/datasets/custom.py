@@ -2,12 +2,18 @@
 _base_ = './few_shot.py'
 
 dataset = None  # not a published one
-template = 'a photo of a {}.'
-_photos = dict(_delete_=True, type='mmcoop.FolderDataset', data_root='data')
+_photos = dict(
+    _delete_=True,
+    type='mmcoop.FolderDataset',
+    data_root='${data_root}')
 train_dataloader = dict(
     dataset=dict(
         dataset=dict(
             **_photos, split='train', pipeline={{_base_.train_pipeline}})))
 test_dataloader = dict(
-    dataset=dict(**_photos, split='test', pipeline={{_base_.test_pipeline}}))
-val_dataloader = test_dataloader
+    dataset=dict(
+        **_photos,
+        split='test',
+        class_subset='${class_subset}',
+        unreadable='${unreadable}',
+        pipeline={{_base_.test_pipeline}}))

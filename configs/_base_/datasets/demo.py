@@ -3,13 +3,12 @@
 _base_ = './few_shot.py'
 
 dataset = None  # not a published one
-template = 'a photo of a {}.'
 
 train_pipeline = [
     dict(type='mmcoop.RenderDemoImage'),
     dict(
         type='RandomResizedCrop',
-        scale=224,
+        scale='${image_size}',
         crop_ratio_range=(0.5, 1.0),
         backend='pillow',
         interpolation='bicubic'),
@@ -33,5 +32,5 @@ test_dataloader = dict(
         type='mmcoop.DemoWorld',
         split='test',
         images_per_class=100,
+        class_subset='${class_subset}',
         pipeline=test_pipeline))
-val_dataloader = test_dataloader

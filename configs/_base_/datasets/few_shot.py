@@ -1,18 +1,19 @@
 # Few-shot training and testing on the paper's 11 data sets and 4 ImageNet
 # variants, in the published layout below data_root (tools/check_data.py tells
-# what is there). 224 stands for "the CLIP's image size".
-dataset = 'imagenet'  # carried to its places, as shots and all variables are
+# what is there). A place with '${name}' takes the variable of that name.
+dataset = 'imagenet'
 template = None  # the data set's own hand-written prompt
 class_subset = None  # 'base' or 'new' half of the classes
-val_split = 'test'  # 'val': a validation draw, for whoever selects
+val_split = 'test'  # 'val': the validation draw, for whatever selects by it
 shots = 16
+unreadable = 'stop'  # 'skip': leave out images that cannot be read
 num_workers = 16  # at most: the runner takes no more than a rank has CPUs
 
 train_pipeline = [
     dict(type='mmcoop.LoadImage'),
     dict(
         type='RandomResizedCrop',
-        scale=224,
+        scale='${image_size}',  # of the CLIP
         crop_ratio_range=(0.08, 1.0),
         backend='pillow',
         interpolation='bicubic'),
@@ -23,45 +24,51 @@ test_pipeline = [
     dict(type='mmcoop.LoadImage'),
     dict(
         type='ResizeEdge',
-        scale=224,
+        scale='${image_size}',
         edge='short',
         backend='pillow',
         interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=224),
+    dict(type='CenterCrop', crop_size='${image_size}'),
     dict(type='PackInputs'),
 ]
 
 train_dataloader = dict(
     batch_size=32,
-    num_workers=num_workers,
+    num_workers='${num_workers}',
     persistent_workers=True,
     drop_last=True,  # not the only batch of a small draw
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmcoop.FewShotDataset',
-        shots=shots,
-        seed=1,
+        shots='${shots}',
+        seed='${randomness.seed}',
+        class_subset='${class_subset}',
+        unreadable='${unreadable}',
         dataset=dict(
             type='mmcoop.CoOpDataset',
-            name='imagenet',
-            data_root='data',
+            name='${dataset}',
+            data_root='${data_root}',
             split='train',
             pipeline=train_pipeline)))
 test_dataloader = dict(
     batch_size=100,
-    num_workers=num_workers,
+    num_workers='${num_workers}',
     persistent_workers=True,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmcoop.CoOpDataset',
-        name='imagenet',
-        data_root='data',
+        name='${dataset}',
+        data_root='${data_root}',
         split='test',
+        class_subset='${class_subset}',
+        unreadable='${unreadable}',
         pipeline=test_pipeline))
 test_evaluator = dict(type='Accuracy', topk=(1, ))
 
-# at the end of training: the published report is the test accuracy
-val_dataloader = test_dataloader
+# at the end of training: the published report is the test accuracy. The data
+# set is that of test_dataloader, or the validation draw (val_split)
+val_dataloader = dict(**test_dataloader)
+val_dataloader.update(dataset='${val_dataset}')
 val_evaluator = test_evaluator

@@ -1,8 +1,6 @@
 # CoOp as published: 16 vectors, one context for all classes, name at the end.
 # Another backbone: model.clip.model_name=RN50. Variants: model.head.prompt.*
-# Hand-written prompts instead (zero-shot CLIP): own (the data set's), generic,
-# name, ensemble7, ensemble80, ensemble7+own, or 'a drawing of a {}.'
-templates = None
+method = 'coop-m16-end'  # the entry of configs/coop/metafile.yml
 model = dict(
     type='mmcoop.CoOp',
     # or a local file: pretrained='/path/to/ViT-B-16.pt'

@@ -1,6 +1,8 @@
-# The published recipe. 200 stands for "all epochs": the runner puts in 50, 100
-# or 200 by shots, or max_epochs where that is given.
-max_epochs = None  # by shots
+# The published recipe of CoOp.
+# Epochs by shots (those of the last row that is not above ours; all images:
+# the last), and of single data sets whatever the shots.
+recipe_epochs = dict(by_shots={1: 50, 2: 100, 8: 200}, imagenet=50)
+max_epochs = None  # a number: instead of the recipe's
 
 optim_wrapper = dict(
     constructor='mmcoop.LearnedOnlyConstructor',
@@ -9,10 +11,18 @@ optim_wrapper = dict(
 # end=2: ConstantLR hands over at the end of its last epoch
 param_scheduler = [
     dict(type='ConstantLR', factor=0.005, by_epoch=True, begin=0, end=2),
-    dict(type='CosineAnnealingLR', T_max=200, by_epoch=True, begin=1, end=200)
+    dict(
+        type='CosineAnnealingLR',
+        T_max='${train_cfg.max_epochs}',
+        by_epoch=True,
+        begin=1,
+        end='${train_cfg.max_epochs}')
 ]
 # reported: the last epoch. Nothing is selected on test images
-train_cfg = dict(by_epoch=True, max_epochs=200, val_interval=200)
+train_cfg = dict(
+    by_epoch=True,
+    max_epochs='${max_epochs}',
+    val_interval='${train_cfg.max_epochs}')
 val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(base_batch_size=32, enable=False)

@@ -41,7 +41,6 @@ class PublishedSet:
         split_file: The published split file, of which there are nine.
         rule_needs: What a split by the published rules is made from if the
             split file is missing, ``needs`` apart.
-        max_epochs: Epochs whatever the shots; None: by the shots.
     """
     name: str
     title: str
@@ -53,7 +52,6 @@ class PublishedSet:
     needs: Tuple[Source, ...]
     split_file: Optional[Source] = None
     rule_needs: Tuple[Source, ...] = ()
-    max_epochs: Optional[int] = None
 
     @property
     def by_class_folders(self) -> bool:
@@ -85,8 +83,7 @@ _ALL = (
         'imagenet', 'ImageNet', 1000, dict(train=1281167, test=50000),
         'a photo of a {}.', 'imagenet', 'images',
         needs=(Source('images/train', _IMAGENET, ('train', 'val')),
-               Source('images/val', _IMAGENET, ('test', ))),
-        max_epochs=50),
+               Source('images/val', _IMAGENET, ('test', )))),
     PublishedSet(
         'caltech101', 'Caltech101', 100, _sizes(4128, 1649, 2465),
         'a photo of a {}.', 'caltech-101', '101_ObjectCategories',

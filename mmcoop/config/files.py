@@ -1,0 +1,147 @@
+"""Config files read as text: which names they set, and which are read.
+
+A misspelt name (``shot=4``) would otherwise be kept in the config and do
+nothing. This module imports nothing heavy, so that tools can refuse such a
+name at once.
+"""
+import ast
+import difflib
+from pathlib import Path
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+# what mmengine's Runner, mmpretrain's and our own tools read of a config
+RUNNER_KEYS = frozenset((
+    'model', 'work_dir', 'train_dataloader', 'val_dataloader',
+    'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg', 'auto_scale_lr',
+    'optim_wrapper', 'param_scheduler', 'val_evaluator', 'test_evaluator',
+    'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from',
+    'resume', 'launcher', 'env_cfg', 'log_processor', 'log_level',
+    'visualizer', 'default_scope', 'randomness', 'experiment_name',
+    'runner_type', 'model_wrapper_cfg', 'custom_imports', 'compile',
+    'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
+    'efficient_conv_bn_eval', 'tta_model', 'tta_pipeline',
+    'method', 'recipe_epochs', 'overrides'))
+
+
+class ConfigFile(NamedTuple):
+    """A config file of a chain of inheritance.
+
+    Attributes:
+        path: The file.
+        sets: Names that it sets.
+        reads: Names that its own code reads.
+        reads_of_base: Names of its bases that it reads (``{{_base_.x}}``).
+        inherits: Whether it has a base.
+        complete: Whether all its bases are in the chain, none of them of
+            another package (``mmpretrain::...``).
+    """
+    path: Path
+    sets: Set[str]
+    reads: Set[str]
+    reads_of_base: Set[str]
+    inherits: bool
+    complete: bool
+
+
+def read_chain(path: Optional[str]) -> List[ConfigFile]:
+    """A config file and its bases, those of other packages left out.
+
+    Returns:
+        Nothing for what is not written in Python, or in the lazy style.
+    """
+    if path is None or Path(path).suffix != '.py' or \
+            not Path(path).is_file():
+        return []
+    path = Path(path)
+    try:
+        tree = ast.parse(path.read_text(encoding='utf-8'))
+    except SyntaxError:  # mmengine says what is wrong with it
+        return []
+    sets, reads, of_base, bases = set(), set(), set(), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            reads.add(node.id)
+        elif isinstance(node, ast.Attribute) and \
+                isinstance(node.value, ast.Name) and \
+                node.value.id == '_base_':
+            of_base.add(node.attr)
+        elif isinstance(node, ast.With):  # read_base()
+            return []
+    for node in tree.body:
+        if not isinstance(node, ast.Assign):
+            continue
+        names = [target.id for target in node.targets
+                 if isinstance(target, ast.Name)]
+        sets.update(names)
+        if '_base_' in names:
+            value = ast.literal_eval(node.value)
+            bases = [value] if isinstance(value, str) else list(value)
+    local = [base for base in bases if '::' not in base]
+    chain = [ConfigFile(path, sets, reads, of_base, bool(bases),
+                        len(local) == len(bases))]
+    for base in local:
+        chain += read_chain(str(path.parent / base))
+    return chain
+
+
+def find_unread(path: Optional[str],
+                known: Iterable[str]) -> Iterator[Tuple[Path, str]]:
+    """Names that the config or a base with bases sets and nothing reads.
+
+    Files without bases declare variables; not every config takes them all.
+
+    Args:
+        path: The config file; None gives nothing.
+        known: Names that placeholders, runners or tools read.
+
+    Yields:
+        The file and the name.
+    """
+    chain = read_chain(path)
+    read = {*known}.union(*(file.reads_of_base for file in chain))
+    for i, file in enumerate(chain):
+        if i == 0 or file.inherits:
+            for name in sorted(file.sets - file.reads - read):
+                if not name.startswith('_'):
+                    yield file.path, name
+
+
+def check_names(names: Iterable[str], known: Iterable[str],
+                where: object) -> None:
+    """Refuse names that nothing reads.
+
+    Args:
+        names: Such as ``shots`` or ``model.clip.model_name``.
+        known: The top-level names that are read.
+        where: Where the names stand, for the message.
+
+    Raises:
+        ValueError: A name is not known; the nearest one that is, is named.
+    """
+    known = sorted(known)
+    for name in names:
+        top = name.split('.')[0]
+        if top in known:
+            continue
+        like = difflib.get_close_matches(top, known, 1)
+        raise ValueError(
+            f'{where} sets {name!r}, and nothing in this config reads it'
+            + (f': did you mean {like[0]!r}?' if like else
+               '. A place takes a variable by a placeholder, ${' + top
+               + '}; configs/README.md lists the variables.'))
+
+
+def check_options(path: str, options: Iterable[str]) -> None:
+    """Refuse misspelt names on the command line, without a heavy import.
+
+    Names that no file of the chain sets are refused here; whether a name is
+    read is decided by :func:`mmcoop.resolve`.
+
+    Raises:
+        ValueError: See :func:`check_names`.
+    """
+    chain = read_chain(path)
+    if chain and all(file.complete for file in chain):
+        known = set(RUNNER_KEYS).union(*(file.sets for file in chain),
+                                       ('image_size', 'num_classes'))
+        check_names(options, known, 'the command line')

@@ -1,0 +1,106 @@
+"""A training loop without steps: the head is fitted at once."""
+from typing import Dict, Union
+
+import torch
+from mmengine.dist import (broadcast, broadcast_object_list, get_world_size,
+                           is_main_process)
+from mmengine.runner import EpochBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from ..features.labelled import gather_labelled
+from ..registry import DATASETS, LOOPS
+from .feature_hook import FeatureCacheHook
+from .runner import unwrap
+
+
+@LOOPS.register_module()
+class FitLoop(EpochBasedTrainLoop):
+    """One epoch, in which ``head.fit(train, val)`` is called.
+
+    ``train`` and ``val`` are the :class:`LabelledFeatures` of the training
+    draw and the validation draw, from the feature cache. Of several processes
+    the first one fits, and all of them evaluate. Everything else (hooks,
+    evaluation, checkpoints, resuming) is as in other loops.
+
+    Args:
+        runner: The runner.
+        dataloader: The loader of the training draw, or its config. Its
+            pipeline must leave nothing to chance.
+        val_dataset: Config of the validation draw: the only images that
+            anything is selected on. ``'${val_draw}'`` in a config.
+
+    Raises:
+        TypeError: The head cannot be fitted.
+    """
+
+    def __init__(self, runner, dataloader: Union[DataLoader, Dict],
+                 val_dataset: dict) -> None:
+        head = unwrap(runner.model).head
+        if not hasattr(head, 'fit'):
+            raise TypeError(f'{type(head).__name__} has no method fit(train, '
+                            'val): it is trained in epochs, not by FitLoop.')
+        super().__init__(runner, dataloader, max_epochs=1)
+        self._max_iters = 1
+        loader = self.dataloader
+        self.val_draw_loader = DataLoader(
+            DATASETS.build(val_dataset), batch_size=loader.batch_size,
+            num_workers=loader.num_workers, collate_fn=loader.collate_fn,
+            pin_memory=loader.pin_memory,
+            worker_init_fn=loader.worker_init_fn)
+
+    @property
+    def fitted(self) -> dict:
+        """What ``head.fit`` returned, also after resuming."""
+        hub = self.runner.message_hub
+        return hub.get_info('fitted') if 'fitted' in hub.runtime_info else {}
+
+    @property
+    def selected_on(self) -> str:
+        """The images that anything was selected on, in words."""
+        images = self.val_draw_loader.dataset
+        split = images.metainfo.get('split')
+        return f'{"val draw" if split == "val" else split}, ' \
+            f'{len(images)} images'
+
+    def run(self) -> torch.nn.Module:
+        if self._epoch >= self._max_epochs:
+            self.runner.logger.info(
+                'The head of this checkpoint is fitted already: nothing is '
+                'left to resume.')
+        return super().run()
+
+    def run_epoch(self) -> None:
+        runner = self.runner
+        runner.call_hook('before_train_epoch')
+        folder = next((hook.folder for hook in runner.hooks
+                       if isinstance(hook, FeatureCacheHook)), None)
+        model = unwrap(runner.model)
+        train, val = (gather_labelled(model, loader, folder) for loader
+                      in (self.dataloader, self.val_draw_loader))
+        runner.message_hub.update_info('fitted', self._fit(model.head, train,
+                                                           val))
+        self._iter += 1
+        runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    @staticmethod
+    def _fit(head: torch.nn.Module, train, val) -> dict:
+        """Fit on the first rank, and give what was learned to the others."""
+        outcome, error = [None, None], None
+        if is_main_process():
+            try:
+                outcome[0] = head.fit(train, val)
+            except Exception as caught:
+                # the other ranks wait for the outcome: they must hear of it
+                outcome[1], error = f'{type(caught).__name__}: {caught}', \
+                    caught
+        if get_world_size() > 1:
+            broadcast_object_list(outcome)
+        if error is not None:
+            raise error
+        if outcome[1] is not None:
+            raise RuntimeError(f'rank 0 could not fit: {outcome[1]}')
+        for parameter in head.parameters():
+            if parameter.requires_grad:
+                broadcast(parameter.data)
+        return outcome[0]

@@ -1,0 +1,77 @@
+"""What results call a run: the entry of a metafile that it is."""
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, List
+
+import torch.nn as nn
+from mmengine.config import Config
+
+from ..config import find_model
+from ..methods import (METAFILE, Method, all_methods, find_method,
+                       register_configs)
+
+TYPES = ('model.type', 'model.head.type', 'model.head.prompt.type')
+MISSING = object()
+
+
+def name_method(cfg: Config, model: nn.Module) -> str:
+    """The name of the metafile's entry that describes a run.
+
+    The config names an entry (``method``). Entries of the same config file
+    differ in their options: the one whose options are those of the run is
+    meant. If there is none, what differs follows in brackets:
+    ``coop-m16-end (n_ctx=7)``. Without ``method`` the class of the prompt, or
+    of the head, is the name.
+
+    Args:
+        cfg: The config of the run.
+        model: The classifier as it was built.
+    """
+    name = cfg.get('method')
+    if name is None:
+        return type(getattr(model.head, 'prompt', model.head)).__name__
+    if find_method(name) is None and cfg.filename:
+        folder = Path(cfg.filename).parent  # of a method outside our configs
+        if (folder / METAFILE).is_file():
+            register_configs(folder)
+    entry = find_method(name)
+    if entry is None or entry.name != name:
+        return name
+    siblings = [m for m in all_methods() if m.config == entry.config]
+    keys = [*TYPES, *dict.fromkeys(k for m in siblings for k in m.options)]
+    actual = {key: _actual(cfg, model, key) for key in keys}
+    for method in siblings:
+        if all(actual[key] == _expected(method, key) for key in keys):
+            return method.name
+    odd = [f'{key.split(".")[-1]}={actual[key]}' for key in keys
+           if actual[key] != _expected(entry, key)]
+    return f'{name} ({", ".join(odd)})'
+
+
+def _expected(method: Method, key: str) -> Any:
+    if key in method.options:
+        return method.options[key]
+    return _value(_read_config(str(method.config)), key.split('.'))
+
+
+def _actual(cfg: Config, model: nn.Module, key: str) -> Any:
+    """As the model was built, which the config may leave open."""
+    first, *rest = key.split('.')
+    built: Any = model
+    for part in rest:
+        built = getattr(built, part, MISSING)
+    if first == 'model' and rest[-1] != 'type' and built is not MISSING:
+        return built
+    return _value(dict(model=find_model(cfg)) if first == 'model' else cfg,
+                  [first, *rest])
+
+
+def _value(part: Any, keys: List[str]) -> Any:
+    for key in keys:
+        part = part.get(key) if hasattr(part, 'get') else None
+    return part
+
+
+@lru_cache(maxsize=None)
+def _read_config(path: str) -> Config:
+    return Config.fromfile(path)

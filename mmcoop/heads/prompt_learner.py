@@ -1,0 +1,284 @@
+"""The head: image features against class features made from prompts."""
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from ..clip import TextDivider, TextTower
+from ..losses import LossInputs, Regularizer
+from ..prompts import BasePrompt
+from ..registry import MODELS
+from .record import RecordedHead, shorten
+
+
+@MODELS.register_module()
+class PromptLearnerHead(RecordedHead):
+    """``logits = exp(logit_scale) * normalised f @ normalised w.T``.
+
+    Args:
+        prompt: A prompt, or its config: what is learned or written by hand.
+        text_tower: The frozen text tower. :class:`CoOp` gives it; over any
+            other backbone give ``clip`` instead.
+        clip: Arguments of :func:`mmcoop.clip.load_clip`; its image tower is
+            dropped. For use over a backbone that is not CLIP's own.
+        classes: Class names, if they are not to come from the data set.
+        text_memory: GiB that the text tower's activations may take in
+            training; None sets no limit. See :class:`TextDivider`.
+        adapter: Config of a module that changes the class features (K, E),
+            such as :class:`TextBias`; None leaves them.
+        regularizers: Configs of losses beside the classification loss, each
+            a :class:`mmcoop.losses.Regularizer`.
+        hand_written: Config of the hand-written prompt whose class features
+            regularisers see.
+        **kwargs: ``loss``, ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
+
+    Raises:
+        ValueError: There is no text tower; or a regulariser lacks what it
+            needs.
+    """
+
+    def __init__(self,
+                 prompt: Union[dict, BasePrompt],
+                 text_tower: Optional[TextTower] = None,
+                 clip: Optional[dict] = None,
+                 classes: Optional[Sequence[str]] = None,
+                 text_memory: Optional[float] = None,
+                 adapter: Optional[dict] = None,
+                 regularizers: Sequence[dict] = (),
+                 hand_written: Optional[dict] = None,
+                 **kwargs) -> None:
+        self.divider = TextDivider(text_memory)
+        super().__init__(**kwargs)
+        self.prompt = prompt if isinstance(prompt, BasePrompt) \
+            else MODELS.build(prompt)
+        self.hand_written = hand_written and MODELS.build(hand_written)
+        self.regularizers = _build_regularizers(regularizers, hand_written)
+        if text_tower is None:
+            text_tower = self._load_text_tower(clip)
+        self.text_tower = text_tower
+        self.prompt.setup(text_tower)
+        self.adapter = adapter and MODELS.build(
+            dict(adapter, channels=text_tower.out_channels))
+        self.reset_cache()
+        if classes is not None:
+            self.set_classes(classes)
+
+    def _load_text_tower(self, clip: Optional[dict]) -> TextTower:
+        if clip is None:
+            raise ValueError(
+                'PromptLearnerHead needs a text tower: use it in '
+                'mmcoop.CoOp or give it clip=dict(...).')
+        if self.prompt.prompts_images:
+            raise ValueError(
+                f'{type(self.prompt).__name__} has visual prompts for the '
+                'image tower of a CLIP: use it in mmcoop.CoOp.')
+        from ..clip import load_clip  # imports open_clip
+        return load_clip(**clip).text_tower
+
+    @property
+    def class_names(self) -> List[str]:
+        return self.prompt.class_names
+
+    @property
+    def fixes_classes(self) -> bool:
+        """Whether what is learned has its shape from the classes."""
+        return getattr(self.prompt, 'class_specific', False)
+
+    def set_classes(self, names: Sequence[str],
+                    ids: Optional[Sequence[str]] = None) -> None:
+        """Take other classes, in training or at run time.
+
+        A unified context carries over to any classes; a class-specific one
+        refuses another number of them.
+
+        Args:
+            names: Class names.
+            ids: Not needed here; see :class:`LinearProbeHead`.
+
+        Raises:
+            ValueError: See :meth:`ContextPrompt.set_classes`.
+        """
+        self.prompt.set_classes(names, self.text_tower)
+        self.reset_cache()
+
+    def reset_cache(self) -> None:
+        """Drop the class features that evaluation keeps."""
+        self._cached: Dict[str, tuple] = {}
+
+    def text_features(self, image: Optional[torch.Tensor] = None
+                      ) -> torch.Tensor:
+        """L2-normalised class features in fp32.
+
+        In evaluation, and where the prompt has nothing to learn, they are
+        computed once and kept until the prompt is changed in place, its
+        classes, the device or the precision change, or ``train()`` or
+        ``eval()`` is called (which follows every swap of ``.data``, as EMA's).
+
+        Args:
+            image: (B, E), L2-normalised image features, for prompts that see
+                the images.
+
+        Returns:
+            (K, E), or (B, K, E) of a prompt that sees the images. Where the
+            logits of S prompts are combined, (S, K, E) or (S, B, K, E).
+        """
+        if not self.class_names:
+            raise RuntimeError(
+                'the class names are not known yet. They come from the data '
+                "set through custom_hooks=[dict(type='mmcoop.ClassNamesHook')]"
+                ', from a checkpoint, from head.classes=[...] or from '
+                'model.set_classes([...]).')
+        features = self._encode(self.prompt, image) \
+            if self._must_encode() else self._encode_once('prompt')
+        if self.adapter is None:
+            return features
+        return F.normalize(self.adapter(features), dim=-1)
+
+    def hand_written_features(self) -> torch.Tensor:
+        """(K, E): those of ``hand_written``, computed once."""
+        if self.hand_written.class_names != self.class_names:
+            self.hand_written.set_classes(self.class_names, self.text_tower)
+        return self._encode_once('hand_written')
+
+    def _must_encode(self) -> bool:
+        learned = next(self.prompt.parameters(), None) is not None
+        return self.prompt.sees_images or (
+            learned and (self.training or torch.is_grad_enabled()))
+
+    def _encode_once(self, which: str) -> torch.Tensor:
+        prompt = getattr(self, which)
+        device = self.text_tower.logit_scale.device
+        key = (device, torch.is_autocast_enabled(device.type)) + tuple(
+            (p.data_ptr(), p._version) for p in prompt.parameters())
+        if which not in self._cached or self._cached[which][0] != key:
+            with torch.no_grad():
+                self._cached[which] = key, self._encode(prompt)
+        return self._cached[which][1]
+
+    def _encode(self, prompt: BasePrompt,
+                image: Optional[torch.Tensor] = None) -> torch.Tensor:
+        args = (image, ) if prompt.sees_images else ()
+        # in training every rank is here; in evaluation one may be alone.
+        # Prompts that see images differ from rank to rank
+        shared = self.training and torch.is_grad_enabled() \
+            and not prompt.sees_images
+        sets = [
+            F.normalize(
+                self.divider.encode(self.text_tower, prompts, shared).float(),
+                dim=-1) for prompts in prompt(self.text_tower, *args)
+        ]
+        # (prompts of a class, K, E) or (prompts of a class, B, K, E)
+        features = torch.stack(sets) if prompt.sees_images else torch.cat(sets)
+        if len(features) == 1:
+            return features[0]
+        if prompt.combine == 'logits':
+            return features
+        return F.normalize(features.mean(0), dim=-1)  # an ensemble
+
+    def train(self, mode: bool = True) -> 'PromptLearnerHead':
+        self.reset_cache()
+        return super().train(mode)
+
+    def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
+        """Logits (B, K) in fp32 from image features ((B, E), )."""
+        image = self._normalise(feats)
+        return self.compute_logits(image, self.text_features(image))
+
+    def _normalise(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
+        return F.normalize(self.pre_logits(feats).float(), dim=-1)
+
+    def compute_logits(self, image: torch.Tensor,
+                       text: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) in fp32.
+
+        Args:
+            image: (B, E), L2-normalised.
+            text: What :meth:`text_features` gives for them.
+        """
+        scale = self.text_tower.logit_scale.float().exp()
+        # half-precision logits of a thousand classes cost accuracy
+        with torch.autocast(image.device.type, enabled=False):
+            image = scale * image
+            if not self.prompt.sees_images:
+                logits = image @ text.mT  # (B, K) or (S, B, K)
+            else:
+                logits = (text @ image[..., None]).squeeze(-1)
+            return logits if logits.ndim == 2 else logits.mean(0)
+
+    def loss(self, feats: Tuple[torch.Tensor], data_samples: list,
+             **kwargs) -> dict:
+        """The classification loss, and one for each regulariser.
+
+        With regularisers it is ``loss_cls``; mmengine adds them up.
+        """
+        image = self._normalise(feats)
+        text = self.text_features(image)
+        logits = self.compute_logits(image, text)
+        losses = self._get_loss(logits, data_samples, **kwargs)
+        if self.regularizers:
+            inputs = LossInputs(
+                class_features=text, image_features=image, logits=logits,
+                logit_scale=self.text_tower.logit_scale.float().exp(),
+                hand_written_features=self.hand_written
+                and self.hand_written_features())
+            losses['loss_cls'] = losses.pop('loss')
+            losses.update((f'loss_{name}', regularizer(inputs))
+                          for name, regularizer in self.regularizers.items())
+        return losses
+
+    def make_record(self) -> dict:
+        return dict(
+            prompt=self.prompt.settings(),
+            tower=self.text_tower.name,
+            tower_fingerprint=self.text_tower.fingerprint(),
+            classes=list(self.class_names))
+
+    def check_record(self, record: dict, learned: List[str]) -> None:
+        """As of :class:`RecordedHead`; also another kind of prompt, or a
+        class-specific one of other classes, is refused."""
+        self.reset_cache()
+        super().check_record(record, learned)
+        saved, own = record.get('prompt'), self.prompt.settings()
+        if saved is None:
+            raise ValueError('this checkpoint holds a head without prompts '
+                             f'({record.get("head")}): take the config of '
+                             'the run.')
+        if saved['type'] != own['type'] and not learned:
+            raise ValueError(
+                f'this checkpoint holds a learned prompt ({saved["type"]}), '
+                'and the config has hand-written prompts: give no checkpoint, '
+                'or take the config of the run.')
+        for name, value in own.items():
+            if saved.get(name) != value:
+                raise ValueError(
+                    f'this prompt was learned with {name}='
+                    f'{saved.get(name)!r}, the config says {value!r}: '
+                    f'set model.head.prompt.{name} as it was.')
+        classes = record['classes']
+        if not self.class_names and classes:
+            self.set_classes(classes)
+        elif self.fixes_classes and list(self.class_names) != classes:
+            raise ValueError(
+                'this class-specific prompt was learned for '
+                f'{shorten(classes)}, the data set has '
+                f'{shorten(self.class_names)}: each vector belongs to the '
+                'class it was learned for.')
+
+
+def _build_regularizers(configs: Sequence[dict],
+                        hand_written: Optional[dict]) -> nn.ModuleDict:
+    """Regularisers by the names of their losses."""
+    built = nn.ModuleDict()
+    for config in configs:
+        regularizer: Regularizer = MODELS.build(config)
+        if regularizer.needs_hand_written and hand_written is None:
+            raise ValueError(
+                f'{type(regularizer).__name__} compares with hand-written '
+                'prompts: set model.head.hand_written='
+                "dict(type='mmcoop.TemplatePrompt', ...).")
+        if regularizer.name in built:
+            raise ValueError(f'two regularizers are called '
+                             f'{regularizer.name!r}: give one another name=.')
+        built[regularizer.name] = regularizer
+    return built

@@ -1,0 +1,87 @@
+"""What the checkpoint of a head says of itself, and must agree on.
+
+A record travels in the state dict as one uint8 tensor of JSON: mmengine keeps
+tensors only, and a record loads under ``weights_only=True`` everywhere that
+the learned tensors do (Runner, EMA, ``get_model``, plain torch).
+"""
+import json
+from typing import List, Optional, Sequence
+
+import torch
+from mmpretrain.models.heads import ClsHead
+
+KEY = 'record'
+FORMAT = 1
+
+
+class RecordedHead(ClsHead):
+    """A head whose checkpoints hold a record beside the learned tensors.
+
+    Subclasses say what is in it and check what they read.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self._register_state_dict_hook(_save_record)
+        self._register_load_state_dict_pre_hook(_load_record, with_module=True)
+
+    def make_record(self) -> dict:
+        """What a checkpoint tells: ``tower`` (a name), ``tower_fingerprint``,
+        ``classes`` and more, as JSON-able values."""
+        raise NotImplementedError
+
+    def check_record(self, record: dict, learned: List[str]) -> None:
+        """Refuse what does not fit; take class names if none are set.
+
+        Args:
+            record: What :meth:`make_record` gave when it was saved.
+            learned: Names of what this head learns.
+
+        Raises:
+            ValueError: It was learned for another tower, other classes, ...
+        """
+        own = self.make_record()
+        if learned and record['tower_fingerprint'] != own['tower_fingerprint']:
+            raise ValueError(
+                f'this checkpoint was learned for the tower of '
+                f'{record["tower"]} ({record["tower_fingerprint"]}); the '
+                f'model has {own["tower"]} ({own["tower_fingerprint"]}). Set '
+                "model.clip as in the run's own config, which lies in its "
+                'work directory.')
+
+
+def read_record(tensor: torch.Tensor) -> dict:
+    """The record in a state dict's uint8 tensor."""
+    return json.loads(bytes(tensor.cpu().tolist()))
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Class names for a message: how many, and the first three."""
+    return f'{len(names)} classes ({", ".join(names[:3])}, ...)'
+
+
+def _save_record(head: RecordedHead, state_dict: dict, prefix: str,
+                 local_metadata: dict) -> None:
+    raw = json.dumps(dict(format=FORMAT, **head.make_record())).encode()
+    state_dict[prefix + KEY] = torch.frombuffer(
+        bytearray(raw), dtype=torch.uint8)
+
+
+def _load_record(head: RecordedHead, state_dict: dict, prefix: str,
+                 *args) -> None:
+    raw: Optional[torch.Tensor] = state_dict.pop(prefix + KEY, None)
+    # not by requires_grad: an average of weights (EMA) has none
+    learned = [f'{prefix}{name}' for name, _ in head.named_parameters()
+               if not name.startswith('text_tower.')]
+    if raw is None:
+        if learned and not any(key in state_dict for key in learned):
+            raise ValueError(
+                'this checkpoint holds no learned prompt or head '
+                f'({", ".join(learned)} is missing): mmcoop did not make it.')
+        return
+    record = read_record(raw)
+    if record['format'] > FORMAT:
+        raise ValueError(
+            f'this checkpoint has format {record["format"]}, this mmcoop '
+            f'reads up to {FORMAT}: update mmcoop.')
+    head.check_record(record, learned)

@@ -1,0 +1,54 @@
+"""What a regulariser sees, and what it offers."""
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from mmengine.model import BaseModule
+
+
+@dataclass
+class LossInputs:
+    """What the prompt-learner head computed for a batch, all in fp32.
+
+    Attributes:
+        class_features: (K, E), L2-normalised, with gradients to the prompt;
+            (B, K, E) where the prompt sees the images, with one more axis
+            first where the logits of several prompts are combined.
+        image_features: (B, E), L2-normalised.
+        logits: (B, K).
+        logit_scale: The factor of cosines in the logits.
+        hand_written_features: (K, E), L2-normalised, of hand-written prompts;
+            None if the head has none.
+    """
+    class_features: torch.Tensor
+    image_features: torch.Tensor
+    logits: torch.Tensor
+    logit_scale: torch.Tensor
+    hand_written_features: Optional[torch.Tensor] = None
+
+
+class Regularizer(BaseModule):
+    """A loss beside the classification loss; logged as ``loss_<name>``.
+
+    Args:
+        weight: Factor of the loss; :meth:`forward` applies it.
+        name: Its name in the log; None takes the class's.
+
+    Attributes:
+        needs_hand_written: Whether it compares with hand-written prompts.
+    """
+    needs_hand_written = False
+
+    def __init__(self, weight: float = 1.0,
+                 name: Optional[str] = None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.name = name or type(self).__name__.lower()
+
+    def forward(self, inputs: LossInputs) -> torch.Tensor:
+        """The weighted loss, a scalar."""
+        return self.weight * self.compute(inputs)
+
+    def compute(self, inputs: LossInputs) -> torch.Tensor:
+        """The loss without its weight, a scalar."""
+        raise NotImplementedError
