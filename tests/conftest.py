@@ -139,17 +139,20 @@ def said():
     logger.removeHandler(handler)
 
 
-def custom_config(tmp_path, photos, clip, **options):
+def custom_config(tmp_path, photos, clip, method='coop', **options):
     """The config for one's own photos, made small: 3 classes, 6 epochs."""
     from mmengine.config import Config
-    cfg = Config.fromfile(ROOT / 'configs/coop/coop_vit-b16_16shot_custom.py')
+    path, = (ROOT / 'configs' / method).glob('*_custom.py')
+    cfg = Config.fromfile(path)
+    if method == 'coop':
+        options = {'model.head.prompt.n_ctx': 4, **options}
+    if method != 'linear_probe':
+        options = {'max_epochs': 6, **options}
     cfg.merge_from_dict({
         'model.clip': dict(_delete_=True, **clip),
-        'model.head.prompt.n_ctx': 4,
         'data_root': str(photos),
         'work_dir': str(tmp_path / 'work'),
         'train_dataloader.batch_size': 4,
-        'max_epochs': 6,
         'shots': 3,
         **{f'{split}_dataloader.{key}': value
            for split in ('train', 'val', 'test')

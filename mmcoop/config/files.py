@@ -84,23 +84,31 @@ def read_chain(path: Optional[str]) -> List[ConfigFile]:
     return chain
 
 
-def find_unread(path: Optional[str],
-                known: Iterable[str]) -> Iterator[Tuple[Path, str]]:
-    """Names that the config or a base with bases sets and nothing reads.
+def find_unread(path: Optional[str], names: Iterable[str],
+                known: Iterable[str]) -> Iterator[Tuple[object, str]]:
+    """Names that are set and that nothing reads.
 
-    Files without bases declare variables; not every config takes them all.
+    Those that no file sets were set by a program. Of the files, those with
+    bases are checked: files without bases declare variables, and not every
+    config takes them all.
 
     Args:
-        path: The config file; None gives nothing.
+        path: The config file; None if the config comes from none.
+        names: All names at the top level of the merged config.
         known: Names that placeholders, runners or tools read.
 
     Yields:
-        The file and the name.
+        Where the name is set, and the name.
     """
     chain = read_chain(path)
     read = {*known}.union(*(file.reads_of_base for file in chain))
-    for i, file in enumerate(chain):
-        if i == 0 or file.inherits:
+    in_files = set().union(*(file.sets for file in chain))
+    if all(file.complete for file in chain) and (chain or path is None):
+        for name in sorted(set(names) - in_files - read):
+            if not name.startswith('_'):
+                yield 'the config', name
+    for file in chain:
+        if file.inherits:
             for name in sorted(file.sets - file.reads - read):
                 if not name.startswith('_'):
                     yield file.path, name

@@ -52,7 +52,7 @@ def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':
         plain['recipe_epochs'] = _recipe_epochs(resolver)  # results tell it
     known = {*resolver.read, *RUNNER_KEYS}
     check_names(options, known, 'the command line')
-    for path, name in find_unread(cfg.filename, known):
+    for path, name in find_unread(cfg.filename, cfg.keys(), known):
         if cfg.get(name) is not None:
             check_names([name], known, path)
     _drop_empty_schedules(plain)

@@ -31,6 +31,7 @@ class FitLoop(EpochBasedTrainLoop):
 
     Raises:
         TypeError: The head cannot be fitted.
+        ValueError: The two draws have other classes, or no class names.
     """
 
     def __init__(self, runner, dataloader: Union[DataLoader, Dict],
@@ -39,6 +40,8 @@ class FitLoop(EpochBasedTrainLoop):
         if not hasattr(head, 'fit'):
             raise TypeError(f'{type(head).__name__} has no method fit(train, '
                             'val): it is trained in epochs, not by FitLoop.')
+        if hasattr(head, 'check_requirements'):
+            head.check_requirements()  # before any image is encoded
         super().__init__(runner, dataloader, max_epochs=1)
         self._max_iters = 1
         loader = self.dataloader
@@ -47,6 +50,11 @@ class FitLoop(EpochBasedTrainLoop):
             num_workers=loader.num_workers, collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
             worker_init_fn=loader.worker_init_fn)
+        names = [data.metainfo.get('classes') for data in (
+            loader.dataset, self.val_draw_loader.dataset)]
+        if None in names or list(names[0]) != list(names[1]):
+            raise ValueError('the validation draw has other classes than the '
+                             'training draw (metainfo classes).')
 
     @property
     def fitted(self) -> dict:

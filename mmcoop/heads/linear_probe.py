@@ -3,6 +3,7 @@
 What is measured and how C is searched are those of the published probe
 (``lpclip`` in KaiyangZhou/CoOp); the solver is scikit-learn's.
 """
+import importlib.util
 import logging
 import time
 import warnings
@@ -42,6 +43,7 @@ class LinearProbeHead(RecordedHead):
         bias: (K, ).
     """
     fixes_classes = True
+    tower_kind = 'image'
 
     def __init__(self, in_channels: int, tower: str = '',
                  tower_fingerprint: str = '', **kwargs) -> None:
@@ -94,6 +96,13 @@ class LinearProbeHead(RecordedHead):
             weight, bias = weight[self.rows], bias[self.rows]
         return self.pre_logits(feats).double() @ weight.t() + bias
 
+    @staticmethod
+    def check_requirements() -> None:
+        """Raises ImportError if what :meth:`fit` needs is not installed."""
+        if importlib.util.find_spec('sklearn') is None:
+            raise ImportError('the linear probe needs scikit-learn: '
+                              "pip install -e '.[linear_probe]'")
+
     def fit(self, train: 'LabelledFeatures', val: 'LabelledFeatures') -> dict:
         """Fit on the training draw, with C searched on the validation draw.
 
@@ -101,7 +110,7 @@ class LinearProbeHead(RecordedHead):
             What results tell: ``C``, ``val_accuracy``, ``search`` (every
             fit), ``solver``.
         """
-        sklearn = _import_sklearn()
+        import sklearn
         found = search_C(train.to_numpy(), val.to_numpy())
         weight = torch.from_numpy(found.classifier.coef_)
         bias = torch.from_numpy(found.classifier.intercept_)
@@ -210,12 +219,3 @@ def score(classifier: Any, images: tuple) -> float:
     features, labels = images
     right = classifier.predict(features) == labels
     return 100 * int(right.sum()) / len(right)
-
-
-def _import_sklearn() -> Any:
-    try:
-        import sklearn
-    except ImportError:
-        raise ImportError('the linear probe needs scikit-learn: '
-                          "pip install -e '.[linear_probe]'") from None
-    return sklearn

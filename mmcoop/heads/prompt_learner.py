@@ -262,7 +262,7 @@ class PromptLearnerHead(RecordedHead):
             raise ValueError(
                 'this class-specific prompt was learned for '
                 f'{shorten(classes)}, the data set has '
-                f'{shorten(self.class_names)}: each vector belongs to the '
+                f'{shorten(self.class_names, "")}: each vector belongs to the '
                 'class it was learned for.')
 
 

@@ -18,7 +18,11 @@ class RecordedHead(ClsHead):
     """A head whose checkpoints hold a record beside the learned tensors.
 
     Subclasses say what is in it and check what they read.
+
+    Attributes:
+        tower_kind: The tower that it was learned for: ``text`` or ``image``.
     """
+    tower_kind = 'text'
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -43,8 +47,8 @@ class RecordedHead(ClsHead):
         own = self.make_record()
         if learned and record['tower_fingerprint'] != own['tower_fingerprint']:
             raise ValueError(
-                f'this checkpoint was learned for the tower of '
-                f'{record["tower"]} ({record["tower_fingerprint"]}); the '
+                f'this checkpoint was learned for the {self.tower_kind} tower '
+                f'of {record["tower"]} ({record["tower_fingerprint"]}); the '
                 f'model has {own["tower"]} ({own["tower_fingerprint"]}). Set '
                 "model.clip as in the run's own config, which lies in its "
                 'work directory.')
@@ -55,9 +59,9 @@ def read_record(tensor: torch.Tensor) -> dict:
     return json.loads(bytes(tensor.cpu().tolist()))
 
 
-def shorten(names: Sequence[str]) -> str:
+def shorten(names: Sequence[str], what: str = ' classes') -> str:
     """Class names for a message: how many, and the first three."""
-    return f'{len(names)} classes ({", ".join(names[:3])}, ...)'
+    return f'{len(names)}{what} ({", ".join(names[:3])}, ...)'
 
 
 def _save_record(head: RecordedHead, state_dict: dict, prefix: str,

@@ -70,6 +70,7 @@ class CoOp(ImageClassifier):
                 raise ValueError(
                     f'{type(prompt).__name__} has visual prompts for a frozen '
                     'image tower: set freeze_image_tower=True.')
+            self.backbone.check_prompts(depth=1)
             prompt.setup_image_side(clip.image_tower)
             self.backbone.check_prompts(len(prompt.visual_prompts()))
         if getattr(self.head, 'class_names', None):

@@ -14,9 +14,10 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
 from ..clip import TextTower, Tokenizer
+from ..engine.method_name import name_method
 from ..engine.runner import check_is_safe
-from ..models import PromptLearnerHead
-from ..models.prompt_state import KEY, read_record
+from ..heads import PromptLearnerHead, read_record
+from ..heads.record import KEY
 from ..prompts import ContextPrompt
 from ..registry import MODELS
 
@@ -126,7 +127,7 @@ def read_prompt(cfg: Config,
     """Read the context in a checkpoint. No images are needed.
 
     Args:
-        cfg: The config of the run; its CLIP is loaded.
+        cfg: The resolved config of the run; its CLIP is loaded.
         checkpoint: Path of the checkpoint.
         top: Words for each vector.
         classes: Of a class-specific context, the classes to read; None takes
@@ -145,10 +146,10 @@ def read_prompt(cfg: Config,
     """
     prompt = cfg.model.get('head', {}).get('prompt', {})
     if str(prompt.get('type')).split('.')[-1] != 'ContextPrompt' or \
-            cfg.get('templates') is not None:
+            prompt.get('n_prompts', 1) > 1:
         raise ValueError(
-            'this config learns no context, so there is none to read: take '
-            'the config that lies beside the checkpoint.')
+            'this config learns no context, or several, and one can be read: '
+            'take the config that lies beside the checkpoint.')
     record = _record_of(checkpoint)
     names, shown = record['classes'], [None]
     if record['prompt'].get('class_specific'):
@@ -164,7 +165,7 @@ def read_prompt(cfg: Config,
     ctx = head.prompt.ctx
     return dict(
         clip=head.text_tower.name,
-        method=head.prompt.method,
+        method=name_method(cfg, model),
         prompt=head.prompt.settings(),
         num_classes=len(head.class_names),
         contexts=[

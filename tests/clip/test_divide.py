@@ -46,7 +46,7 @@ def test_chunks(tower, class_specific):
     assert saved[1] < saved[0] / n
     # and one chunk is within the budget, but for its rounding
     first = prompt(tower)[0]
-    chunk = first.part(first.layout.cut(n)[0])
+    chunk = first.with_classes(first.layout.cut(n)[0])
     assert saved_bytes(lambda: tower(chunk), tower) < 1.3 * 2e-3 * GIB
 
 

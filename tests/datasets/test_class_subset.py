@@ -3,10 +3,10 @@ import hashlib
 
 import pytest
 
-from mmcoop.datasets import ClassSubset, FewShotDataset
-from mmcoop.datasets.class_subset import choose
+from mmcoop.datasets import FewShotDataset
+from mmcoop.datasets.class_subset import choose_classes
+from mmcoop.registry import DATASETS
 
-from ..conftest import make_photos
 from .test_few_shot import folder
 
 
@@ -17,19 +17,25 @@ def paths(dataset):
 @pytest.mark.parametrize('count,base', [(2, 1), (3, 2), (10, 5), (37, 19)])
 def test_halves(count, base):
     names = [f'class {i}' for i in range(count)]
-    assert choose(names, 'base') == list(range(base))
-    assert choose(names, 'new') == list(range(base, count))
+    assert choose_classes(names, 'base') == list(range(base))
+    assert choose_classes(names, 'new') == list(range(base, count))
+
+
+def draw(photos, subset=None):
+    return FewShotDataset(folder(photos), shots=2, seed=3,
+                          class_subset=subset)
+
+
+def subset_of(photos, subset):
+    return FewShotDataset(folder(photos), shots=None, class_subset=subset)
 
 
 def test_subset_of_a_draw(photos):
     """The draw is that of all classes; the labels begin at 0."""
-    whole = FewShotDataset(folder(photos), shots=2, seed=3)
-    base = ClassSubset(
-        dict(type='mmcoop.FewShotDataset', dataset=folder(photos), shots=2,
-             seed=3), 'base')
-    new = ClassSubset(whole, 'new')
+    whole, base, new = (draw(photos, part) for part in (None, 'base', 'new'))
     assert base.metainfo['classes'] == ('grass', 'red_fox')
     assert new.metainfo['classes'] == ('snow', )
+    assert new.metainfo['class_subset'] == 'new'
     assert paths(base) + paths(new) == paths(whole)
     assert base.get_gt_labels().tolist() == [0, 0, 1, 1]
     assert new.get_gt_labels().tolist() == [0, 0]
@@ -37,8 +43,7 @@ def test_subset_of_a_draw(photos):
 
 
 def test_views_are_those_of_the_whole(photos):
-    whole = FewShotDataset(folder(photos), shots=2, seed=3)
-    new = ClassSubset(whole, 'new')
+    whole, new = draw(photos), draw(photos, 'new')
     for epoch in (0, 5):
         digests = [hashlib.sha256(view['inputs'].numpy().tobytes()).digest()
                    for view in (whole.view(4, epoch), new.view(0, epoch))]
@@ -48,19 +53,24 @@ def test_views_are_those_of_the_whole(photos):
 
 
 def test_named_classes(photos):
-    dataset = ClassSubset(folder(photos), ['snow', 'grass'])
+    dataset = subset_of(photos, ['snow', 'grass'])
     assert dataset.metainfo['classes'] == ('grass', 'snow')
     assert set(dataset.get_gt_labels()) == {0, 1} and len(dataset) == 10
+    photos = DATASETS.build(dict(
+        type='mmcoop.FolderDataset', data_root=str(photos), split='test',
+        pipeline=[], class_subset=['snow', 'grass']))
+    assert photos.metainfo['classes'] == ('grass', 'snow')
+    assert set(photos.get_gt_labels()) == {0, 1}
 
 
-def test_mistakes(photos, tmp_path):
-    with pytest.raises(ValueError, match="'old': choose|classes='old'"):
-        ClassSubset(folder(photos), 'old')
-    with pytest.raises(ValueError, match="no classes \\['fog'\\]"):
-        ClassSubset(folder(photos), ['fog'])
-    one = make_photos(tmp_path / 'one', {'snow': 2})
-    with pytest.raises(ValueError, match="none left for 'new'"):
-        ClassSubset(folder(one), 'new')
+def test_mistakes(photos):
+    for make in (draw, subset_of):
+        with pytest.raises(ValueError, match="class_subset='old': choose"):
+            make(photos, 'old')
+        with pytest.raises(ValueError, match="no classes \\['fog'\\]"):
+            make(photos, ['fog'])
+    with pytest.raises(ValueError, match="1 classes: none left for 'new'"):
+        choose_classes(['snow'], 'new')
 
 
 def test_validation_images_are_no_training_images(photos):

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from mmcoop.catalog import CATALOG, CoOpDataset
+from mmcoop.catalog import CATALOG
+from mmcoop.datasets import CoOpDataset
 from mmcoop.catalog import SPLITS
 from mmcoop.datasets.coop_dataset import _warn_once, counts
 from mmcoop.datasets.raw_splits import split_by_rule

@@ -210,9 +210,13 @@ def test_test_view_is_clips(tmp_path):
     from mmpretrain.models import ClsDataPreprocessor
     from open_clip.transform import image_transform
 
+    from mmcoop import resolve
+
     from ..conftest import ROOT
-    pipeline = Config.fromfile(
-        ROOT / 'configs/_base_/datasets/few_shot.py').test_pipeline
+    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/few_shot.py')
+    cfg.merge_from_dict(dict(image_size=224, data_root='data',
+                             randomness=dict(seed=1)))
+    pipeline = resolve(cfg).test_dataloader.dataset.pipeline
     mean, std = (.48, .46, .41), (.27, .26, .28)
     theirs = image_transform(
         224, is_train=False, mean=mean, std=std, interpolation='bicubic')

@@ -6,7 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 
-from mmcoop.engine import apply_recipe
+from mmcoop import resolve
 
 from .conftest import UNCACHED, log
 from .test_runner import train
@@ -113,7 +113,7 @@ def test_where_views_cannot_be_cached(config, options, why):
 
 
 def test_views_of_another_data_set(config):
-    cfg = apply_recipe(config(cached_views=2))
+    cfg = resolve(config(cached_views=2))
     cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
     with pytest.raises(ValueError, match='a FolderDataset, not a'):
         RUNNERS.build(cfg).train()
@@ -152,8 +152,8 @@ def test_workers_encode_the_same(config, tmp_path, monkeypatch):
 @pytest.mark.parametrize('options,why', [
     (dict(cached_views=0), 'cached_views=0: a whole number'),
     (dict(cached_views='all'), 'cached_views=all: a whole number'),
-    (dict(cached_views=2, custom_hooks=UNCACHED), 'needs the hook'),
+    (dict(cached_views=2, custom_hooks=UNCACHED), "sets 'cached_views', and nothing"),
 ], ids=['0', 'a word', 'no hook'])
 def test_mistakes(config, options, why):
     with pytest.raises(ValueError, match=why):
-        apply_recipe(config(**options))
+        resolve(config(**options), options)

@@ -76,7 +76,7 @@ def test_a_run_is_resumed_with_the_same_optimiser(tmp_path, photos,
 
 def test_nothing_to_learn(tmp_path, photos, small_clip):
     runner = RUNNERS.build(custom_config(tmp_path, photos, small_clip,
-                                         templates='own'))
+                                         method='zeroshot'))
     with pytest.raises(ValueError, match='nothing to learn.*tools/test.py'):
         runner.train()
 

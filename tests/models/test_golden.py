@@ -10,6 +10,8 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from mmcoop import resolve
+
 from ..conftest import ROOT, needs_golden
 
 pytestmark = needs_golden
@@ -132,7 +134,7 @@ def test_an_ensemble_is_the_mean_of_its_templates(request, golden):
         head.prompt = MODELS.build(
             dict(type='mmcoop.TemplatePrompt', **prompt))
         head.set_classes(info['class_names'])
-        return head.prompt.templates, head.text_features()
+        return head.prompt.texts, head.text_features()
 
     own = 'a centered satellite photo of {}.'
     for name in ('name', 'ensemble80', 'ensemble7+own'):
@@ -155,8 +157,7 @@ def test_training_trajectory(request, golden, case):
     model.head.prompt.ctx.data.copy_(values[f'{key}/ctx0'])
     cfg = Config.fromfile(ROOT / 'configs/_base_/schedules/coop_sgd.py')
     cfg.max_epochs = 6
-    from mmcoop.engine import apply_recipe
-    cfg = apply_recipe(cfg)
+    cfg = resolve(cfg)
     assert cfg.train_cfg.max_epochs == 6
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     learned = [p for g in wrapper.param_groups for p in g['params']]

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import RUNNERS
 
 from mmcoop.clip import load_clip
-from mmcoop.models import PromptLearnerHead
+from mmcoop.heads import PromptLearnerHead
 from mmcoop.prompts import ContextPrompt
 from mmcoop.protocol import read_prompt as module
 from mmcoop.protocol.read_prompt import (as_tables, find_classes,
@@ -162,9 +162,9 @@ def test_classes_by_name():
 
 
 @pytest.mark.parametrize('options', [
-    dict(templates='generic'),
+    dict(method='zeroshot'),
     {'model.head.prompt': dict(_delete_=True, type='mmcoop.TemplatePrompt')}
-], ids=['variable', 'prompt'])
+], ids=['config', 'prompt'])
 def test_zero_shot_learns_nothing_to_read(tmp_path, photos, small_clip,
                                           options):
     cfg = custom_config(tmp_path, photos, small_clip, **options)

@@ -11,15 +11,12 @@ import os
 import os.path as osp
 from typing import List, Optional
 
-from mmengine.config import Config
-from mmengine.fileio import dump
-from mmengine.runner import find_latest_checkpoint
+from mmcoop.command_line import add_cfg_options, parse_args
 
-from mmcoop.command_line import CfgOptions
-from mmcoop.protocol.read_prompt import PHRASE, SHOWN, as_tables, read_prompt
+PHRASE = 'a photo of a'
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -31,8 +28,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         '--classes',
         nargs='+',
         metavar='NAME',
-        help='classes to read of a class-specific context (the first '
-        f'{SHOWN})')
+        help='classes to read of a class-specific context (the first three)')
     parser.add_argument(
         '--phrases',
         nargs='*',
@@ -40,16 +36,12 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         metavar='PHRASE',
         help=f'what to compare the prompt with ("{PHRASE}")')
     parser.add_argument('--out', help='the JSON file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        help='override settings of the config as key=value, those of the run '
-        'for example')
-    args = parser.parse_args(argv)
+    add_cfg_options(parser, 'those of the run')
+    args = parse_args(parser, argv)
     if args.top < 1:
         parser.error(f'--top {args.top}: one word at least')
     if osp.isdir(args.checkpoint):
+        from mmengine.runner import find_latest_checkpoint
         args.checkpoint = find_latest_checkpoint(args.checkpoint) or \
             osp.join(args.checkpoint, 'epoch_*.pth')
     if not osp.isfile(args.checkpoint):
@@ -63,10 +55,16 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 
 def main(argv: Optional[List[str]] = None) -> None:
-    args = parse_args(argv)
+    args = parse(argv)
+    from mmengine.config import Config
+    from mmengine.fileio import dump
+
+    from mmcoop.command_line import merge_options, parse_values
+    from mmcoop.config import resolve
+    from mmcoop.protocol.read_prompt import as_tables, read_prompt
     cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, parse_values(args.cfg_options))
+    cfg = resolve(cfg, args.cfg_options)
     report = read_prompt(cfg, args.checkpoint, args.top, args.classes,
                          args.phrases)
     print(f'\n{report["method"]} of {report["clip"]}\n')

@@ -58,7 +58,7 @@ def test_fixed_prompts_are_encoded_once(small_clip, images, monkeypatch):
     model = adapted(small_clip, 'mmcoop.TextBias')
     calls, encode = [], model.head._encode
     monkeypatch.setattr(
-        model.head, '_encode', lambda: calls.append(1) or encode())
+        model.head, '_encode', lambda *args: calls.append(1) or encode(*args))
     model.train()
     for _ in range(3):
         samples = [DataSample().set_gt_label(0) for _ in images]
