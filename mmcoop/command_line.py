@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
-from .datasets.catalog import find
+from .catalog import find
 from .datasets.coop_dataset import check_published
 from .engine import apply_recipe
 from .registry import DATASETS

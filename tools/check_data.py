@@ -22,7 +22,7 @@ from typing import Dict, List
 
 from mmengine.utils import ProgressBar
 
-from mmcoop.datasets.catalog import CATALOG, SPLITS, PublishedSet
+from mmcoop.catalog import CATALOG, SPLITS, PublishedSet
 from mmcoop.datasets.coop_dataset import (check_class_folders, counts,
                                           describe, missing_sources,
                                           read_published)

@@ -15,8 +15,8 @@ import shlex
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from mmcoop.catalog import CATALOG, SPLITS
 from mmcoop.command_line import CfgOptions
-from mmcoop.datasets.catalog import CATALOG, SPLITS
 from mmcoop.datasets.coop_dataset import describe, missing_sources
 from mmcoop.protocol.execute import result_of, run_all
 from mmcoop.protocol.methods import find_method, in_order

@@ -14,9 +14,9 @@ from typing import List, Optional
 
 from mmengine.config import Config
 
+from mmcoop.catalog import CATALOG
 from mmcoop.clip import keep_clips
 from mmcoop.command_line import CfgOptions
-from mmcoop.datasets.catalog import CATALOG
 from mmcoop.datasets.coop_dataset import check_published
 from mmcoop.protocol.execute import tool_main
 from mmcoop.report.records import top1_of

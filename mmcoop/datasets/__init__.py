@@ -1,5 +1,5 @@
 """Few-shot draws, data sets of the published layout, folders of photos."""
-from .catalog import CATALOG, find
+from ..catalog import CATALOG, find
 from .class_subset import ClassSubset
 from .coop_dataset import CoOpDataset
 from .few_shot import FewShotDataset

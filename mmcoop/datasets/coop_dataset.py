@@ -9,8 +9,8 @@ from typing import Dict, List, Sequence, Tuple
 from mmengine.logging import MMLogger, print_log
 from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 
+from ..catalog import LAYOUT_URL, SPLITS, VARIANTS, PublishedSet, Source, find
 from ..registry import DATASETS
-from .catalog import LAYOUT_URL, SPLITS, VARIANTS, PublishedSet, Source, find
 from .raw_splits import rule_of, split_by_rule
 from .split_file import (ListedDataset, Lists, image_names, make_lists,
                          read_lines, read_split_file)

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import mat4py
 
-from .catalog import PublishedSet
+from ..catalog import PublishedSet
 from .split_file import Lists, image_names, make_lists, read_lines
 
 Triples = List[Tuple[str, int, str]]  # path, label, class name

@@ -7,8 +7,8 @@ from typing import Callable, Dict, Iterable, List, Tuple
 from mmpretrain.datasets import BaseDataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from ..catalog import LAYOUT_URL, SPLITS
 from ..registry import DATASETS
-from .catalog import LAYOUT_URL, SPLITS
 from .images import check_images
 
 

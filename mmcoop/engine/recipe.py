@@ -27,7 +27,7 @@ from typing import Any, Optional
 import torch
 from mmengine.config import Config
 
-from ..datasets.catalog import PublishedSet, find
+from ..catalog import PublishedSet, find
 from .places import datasets_in, is_a, is_few_shot, replace_values, said
 from .selection import carry_val_split
 

@@ -4,7 +4,7 @@ from typing import Optional
 
 from mmengine.config import Config
 
-from ..datasets.catalog import find
+from ..catalog import find
 from .places import datasets_in, is_a, is_few_shot
 
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from ..datasets.catalog import CATALOG, VARIANTS
+from ..catalog import CATALOG, VARIANTS
 from .methods import BACKBONES, find_method
 
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)

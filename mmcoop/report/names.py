@@ -2,7 +2,7 @@
 from pathlib import Path
 from typing import Iterable, List, Optional
 
-from ..datasets.catalog import CATALOG, VARIANTS
+from ..catalog import CATALOG, VARIANTS
 from ..protocol.methods import BACKBONES, COOP_NAME, WORDS
 
 OWN = 'zeroshot-own'  # each data set's hand-written template

@@ -2,7 +2,7 @@
 from collections import defaultdict
 from typing import Hashable, Iterable, List, Sequence
 
-from ..datasets.catalog import CATALOG
+from ..catalog import CATALOG
 from .names import (SOURCE, dataset_title, known_backbone, method_title,
                     sort_datasets, sort_methods)
 from .published import AVERAGE, RE_RUNS

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import (Callable, Dict, Hashable, Iterable, List, Optional,
                     Sequence, Tuple)
 
-from ..datasets.catalog import CATALOG
+from ..catalog import CATALOG
 from ..engine.recipe import recipe_epochs
 from .records import Record
 

@@ -5,8 +5,8 @@ import os
 import pytest
 from mmpretrain.registry import DATASETS
 
+from mmcoop.catalog import SPLITS
 from mmcoop.datasets import CATALOG, CoOpDataset, FewShotDataset, find
-from mmcoop.datasets.catalog import SPLITS
 from mmcoop.datasets.coop_dataset import _warn_once, counts
 from mmcoop.datasets.split_file import read_split_file
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
+from mmcoop.catalog import SPLITS
 from mmcoop.datasets import CATALOG, CoOpDataset
-from mmcoop.datasets.catalog import SPLITS
 from mmcoop.datasets.coop_dataset import _warn_once, counts
 from mmcoop.datasets.raw_splits import split_by_rule
 from mmcoop.datasets.split_file import read_split_file

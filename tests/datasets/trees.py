@@ -11,7 +11,7 @@ import numpy as np
 import timm.data
 from PIL import Image
 
-from mmcoop.datasets.catalog import CATALOG, SPLITS
+from mmcoop.catalog import CATALOG, SPLITS
 
 IMAGES_A_CLASS = 10  # 5 for training, 2 for val, 3 for test
 CLASSES = {  # of each data set with a split: folder or stem, class name

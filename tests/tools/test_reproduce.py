@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from mmcoop.datasets.catalog import CATALOG
+from mmcoop.catalog import CATALOG
 
 from ..conftest import DATA, ROOT, needs_data
 from ..datasets import trees
