@@ -17,7 +17,7 @@ from typing import Dict, List, Optional
 
 from mmcoop.catalog import CATALOG, SPLITS
 from mmcoop.command_line import CfgOptions
-from mmcoop.datasets.coop_dataset import describe, missing_sources
+from mmcoop.datasets.coop_dataset import describe_sources, find_missing_sources
 from mmcoop.protocol.execute import result_of, run_all
 from mmcoop.protocol.methods import find_method, in_order
 from mmcoop.protocol.plan import PLANS, Plan, Run
@@ -114,10 +114,10 @@ def check_data(runs: List[Run], data_root: str) -> None:
     gone = []
     for name, splits in needed.items():
         known = CATALOG[name]
-        sources = missing_sources(known, data_root, sorted(splits))
+        sources = find_missing_sources(known, data_root, sorted(splits))
         if sources:
             gone.append(f'{known.title}:\n'
-                        + describe(known, data_root, sources))
+                        + describe_sources(known, data_root, sources))
     if gone:
         raise SystemExit(
             'These are missing:\n' + '\n'.join(gone) + '\nSet --cfg-options '

@@ -1,4 +1,4 @@
-"""Few-shot draws, data sets of the published layout, folders of photos."""
+"""Few-shot draws, the published data sets and folders of photos."""
 from ..catalog import CATALOG, find
 from .class_subset import ClassSubset
 from .coop_dataset import CoOpDataset

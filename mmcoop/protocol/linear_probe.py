@@ -21,7 +21,7 @@ from ..engine import FeatureCacheHook, apply_recipe
 from ..engine.recipe import LOADERS, SEED, SHOTS
 from ..engine.result_hook import (config_as_run, data_of, reset_peak_memory,
                                   write_result)
-from ..features.keys import Digests, NotCacheable
+from ..features.keys import HashCache, NotCacheable
 from ..features.source import FeatureSource
 from .probe_transfer import save_probe
 
@@ -223,7 +223,7 @@ def feature_sources(runner: Runner, names: Sequence[str] = LOADERS
     """
     folder = next((hook.folder for hook in runner.hooks
                    if isinstance(hook, FeatureCacheHook)), None)
-    digests, sources = Digests(), []
+    digests, sources = HashCache(), []
     for name in names:
         loader = runner.build_dataloader(runner.cfg[name], runner.seed)
         try:

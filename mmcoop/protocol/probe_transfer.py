@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ..command_line import build_runner, drop_training
-from ..datasets.coop_dataset import wordnet_ids
+from ..datasets.coop_dataset import load_wordnet_ids
 from ..engine.recipe import apply_recipe
 from ..engine.result_hook import config_as_run, data_of, write_result
 
@@ -97,8 +97,9 @@ def rows_for(about: dict, dataset: str, classes: Sequence[str]) -> List[int]:
     if list(classes) == about['classes']:
         return list(range(len(classes)))
     if about['dataset'] == 'imagenet' and dataset in SOME_OF_IMAGENET:
-        ranks = {wnid: i for i, wnid in enumerate(wordnet_ids('imagenet'))}
-        return [ranks[wnid] for wnid in wordnet_ids(dataset)]
+        wnids = load_wordnet_ids('imagenet')
+        ranks = {wnid: i for i, wnid in enumerate(wnids)}
+        return [ranks[wnid] for wnid in load_wordnet_ids(dataset)]
     raise ValueError(
         f'a linear probe of {about["dataset"]} knows no classes of {dataset}: '
         'it can be tested on the same classes only (ImageNet\'s on its four '

@@ -4,7 +4,7 @@ import hashlib
 import pytest
 
 from mmcoop.datasets import ClassSubset, FewShotDataset
-from mmcoop.datasets.class_subset import choose
+from mmcoop.datasets.class_subset import select_classes
 
 from ..conftest import make_photos
 from .test_few_shot import folder
@@ -17,8 +17,8 @@ def paths(dataset):
 @pytest.mark.parametrize('count,base', [(2, 1), (3, 2), (10, 5), (37, 19)])
 def test_halves(count, base):
     names = [f'class {i}' for i in range(count)]
-    assert choose(names, 'base') == list(range(base))
-    assert choose(names, 'new') == list(range(base, count))
+    assert select_classes(names, 'base') == list(range(base))
+    assert select_classes(names, 'new') == list(range(base, count))
 
 
 def test_subset_of_a_draw(photos):
@@ -41,10 +41,11 @@ def test_views_are_those_of_the_whole(photos):
     new = ClassSubset(whole, 'new')
     for epoch in (0, 5):
         digests = [hashlib.sha256(view['inputs'].numpy().tobytes()).digest()
-                   for view in (whole.view(4, epoch), new.view(0, epoch))]
+                   for view in (whole.get_view(4, epoch),
+                                new.get_view(0, epoch))]
         assert digests[0] == digests[1]
     new.set_epoch(5)
-    assert (new[0]['inputs'] == whole.view(4, 5)['inputs']).all()
+    assert (new[0]['inputs'] == whole.get_view(4, 5)['inputs']).all()
 
 
 def test_named_classes(photos):

@@ -7,7 +7,7 @@ from mmpretrain.registry import DATASETS
 
 from mmcoop.catalog import SPLITS
 from mmcoop.datasets import CATALOG, CoOpDataset, FewShotDataset, find
-from mmcoop.datasets.coop_dataset import _warn_once, counts
+from mmcoop.datasets.coop_dataset import _warn_once, compare_sizes
 from mmcoop.datasets.split_file import read_split_file
 
 from ..conftest import DATA, needs_data
@@ -48,7 +48,7 @@ class TestCatalogue:
         for name, known in CATALOG.items():
             assert known.name == name and '{}' in known.template
             assert known.sizes and set(known.sizes) <= set(SPLITS)
-            sources = [*known.needs, *known.rule_needs]
+            sources = [*known.sources, *known.rule_sources]
             sources += [known.split_file] if name in CLASSES else []
             assert all(source.origin.startswith('http') for source in sources)
         assert {name: known.max_epochs for name, known in CATALOG.items()
@@ -62,7 +62,7 @@ class TestCatalogue:
         lists = read_split_file(str(DATA / 'coop_splits'
                                     / known.split_file.path))
         for split in SPLITS:
-            for what, found, published in counts(known, lists, split):
+            for what, found, published in compare_sizes(known, lists, split):
                 assert found == published, what
 
 
@@ -201,7 +201,7 @@ class TestMissing:
         with pytest.raises(FileNotFoundError) as caught:
             CoOpDataset(name, 'test', str(tmp_path / 'nowhere'))
         message = str(caught.value)
-        expected = [s for s in known.needs if 'test' in s.splits]
+        expected = [s for s in known.sources if 'test' in s.splits]
         expected += [known.split_file] if known.split_file else []
         for source in expected:
             path = tmp_path / 'nowhere' / known.folder / source.path

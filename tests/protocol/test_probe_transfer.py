@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('sklearn')
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
-from mmcoop.datasets.coop_dataset import class_folders, find  # noqa: E402
+from mmcoop.datasets.coop_dataset import find, list_class_folders  # noqa: E402
 from mmcoop.protocol.linear_probe import probe  # noqa: E402
 from mmcoop.protocol.probe_transfer import rows_for  # noqa: E402
 from mmcoop.protocol.probe_transfer import save_probe, transfer  # noqa: E402
@@ -57,8 +57,8 @@ def test_what_does_not_fit(tmp_path, small_clip, photos):
 @pytest.mark.parametrize('name', ['imagenet_a', 'imagenet_r', 'imagenetv2'])
 def test_classes_of_imagenet(name):
     """Row i is the class whose folder is the variant's i-th."""
-    source = class_folders(find('imagenet'), 'test')
-    target = class_folders(find(name), 'test')
+    source = list_class_folders(find('imagenet'), 'test')
+    target = list_class_folders(find(name), 'test')
     about = dict(dataset='imagenet', classes=[c for _, c in source])
     rows = rows_for(about, name, [c for _, c in target])
     assert len(rows) == len(target) == find(name).classes
