@@ -18,18 +18,12 @@ import logging
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import Dict, List
-
-from mmengine.utils import ProgressBar
+from typing import Dict, List, Tuple
 
 from mmcoop.catalog import CATALOG, SPLITS, PublishedSet
-from mmcoop.datasets.coop_dataset import (check_class_folders, counts,
-                                          describe, missing_sources,
-                                          read_published)
-from mmcoop.datasets.images import check_images
-from mmcoop.datasets.split_file import Lists
 
-CHUNK = 1000  # images between two steps of the progress bar
+# what imports torch is imported in functions: --help answers at once
+CHUNK_SIZE = 1000  # images per step of the progress bar
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,9 +50,18 @@ def parse_args() -> argparse.Namespace:
 
 @dataclass
 class Report:
-    """What was found of one data set; without problems it is ready."""
-    known: PublishedSet
-    is_there: bool
+    """The result of checking one data set; it is ready without problems.
+
+    Args:
+        published: The data set.
+        has_folder: Whether its folder exists.
+        cells: Table cells, by ``classes`` or split.
+        split: The kind of split: ``published``, or ``by rule`` and ``cut``.
+        missing: Missing files and folders, with their downloads.
+        problems: Error messages.
+    """
+    published: PublishedSet
+    has_folder: bool
     cells: Dict[str, str] = field(default_factory=dict)
     split: str = ''
     missing: str = ''
@@ -66,72 +69,89 @@ class Report:
 
     @property
     def state(self) -> str:
-        if not self.is_there:
+        """The state as the table shows it."""
+        if not self.has_folder:
             return 'no folder'
         if self.missing:
             return 'incomplete'
         return 'not ready' if self.problems else 'ready'
 
+    def add_split(self, split: str, sizes: List[Tuple[str, int, int]],
+                  by_rule: bool) -> None:
+        """Add a split's numbers of classes and images.
+
+        Args:
+            split: The split.
+            sizes: The return value of ``compare_sizes``.
+            by_rule: Whether the split was made by rule.
+        """
+        kinds = {'by rule'} if by_rule else set()
+        kinds |= {'cut'} & set(self.split.split(', '))
+        for what, count, expected in sizes:
+            key = split if split in what else what
+            self.cells[key] = str(count)
+            if count != expected:
+                self.cells[key] += f' of {expected}'
+                kinds.add('cut')
+        self.split = ', '.join(sorted(kinds)) or 'published'
+
     def row(self) -> List[str]:
-        return [self.known.name, self.state,
+        """Return the data set's row of the table."""
+        return [self.published.name, self.state,
                 *(self.cells.get(key, '-') for key in ('classes', *SPLITS)),
                 self.split or '-']
 
 
-def look(known: PublishedSet, data_root: str, with_images: bool) -> Report:
-    """Read the lists of a data set, and look at its images if asked to."""
-    folder = os.path.join(data_root, known.folder)
-    report = Report(known, os.path.isdir(folder))
-    gone = missing_sources(known, data_root)
-    if gone:
-        report.missing = describe(known, data_root, gone)
-    if not report.is_there:
+def check_dataset(published: PublishedSet, data_root: str,
+                  with_images: bool) -> Report:
+    """Read the lists of a data set, and its images if ``with_images``."""
+    from mmcoop.datasets import coop_dataset as checks
+    report = Report(published, os.path.isdir(
+        os.path.join(data_root, published.folder)))
+    missing = checks.find_missing_sources(published, data_root)
+    if missing:
+        report.missing = checks.describe_sources(published, data_root, missing)
+    if not report.has_folder:
         return report
     lists = None
-    for split in known.sizes:
-        if missing_sources(known, data_root, (split, )):
+    for split in published.sizes:
+        if checks.find_missing_sources(published, data_root, (split, )):
             continue
         try:
-            if known.name == 'imagenet' and split == 'train' \
+            if published.name == 'imagenet' and split == 'train' \
                     and not with_images:
-                check_class_folders(known, data_root, split)
-                report.cells['classes'] = str(known.classes)
-                report.cells[split] = f'{known.classes} folders'
+                checks.check_class_folders(published, data_root, split)
+                report.cells['classes'] = str(published.classes)
+                report.cells[split] = f'{published.classes} folders'
                 continue
             if lists is None or split not in lists.items:
-                lists = read_published(known, data_root, split)
-            count(report, lists, split)
+                lists = checks.read_published(published, data_root, split)
+            report.add_split(
+                split, checks.compare_sizes(published, lists, split),
+                lists.by_rule)
             if with_images:
-                look_at_images(report, folder, lists, split)
+                images = os.path.join(data_root, published.folder,
+                                      published.images)
+                decode_images(report, split, [
+                    os.path.join(images, path)
+                    for path, _ in lists.items[split]])
         except (OSError, ValueError) as error:
             report.problems.append(f'{split}: {error}')
     return report
 
 
-def count(report: Report, lists: Lists, split: str) -> None:
-    """Put a split's numbers beside the published ones."""
-    kinds = {'by rule'} if lists.by_rule else set()
-    kinds |= {'cut'} & set(report.split.split(', '))
-    for what, found, published in counts(report.known, lists, split):
-        key = split if split in what else what
-        report.cells[key] = str(found)
-        if found != published:
-            report.cells[key] += f' of {published}'
-            kinds.add('cut')
-    report.split = ', '.join(sorted(kinds)) or 'published'
+def decode_images(report: Report, split: str, paths: List[str]) -> None:
+    """Decode all images of a split, and report those that cannot be read."""
+    from mmengine.utils import ProgressBar
 
-
-def look_at_images(report: Report, folder: str, lists: Lists,
-                   split: str) -> None:
-    """Decode every image of a split, and say which ones are no good."""
-    images = os.path.join(folder, report.known.images)
-    paths = [os.path.join(images, path) for path, _ in lists.items[split]]
-    print(f'{report.known.title}, {split}:', file=sys.stderr)
+    from mmcoop.datasets.images import check_images
+    print(f'{report.published.title}, {split}:', file=sys.stderr)
     bar = ProgressBar(len(paths), file=sys.stderr)
     good = set()
-    logging.disable(logging.WARNING)  # it is said below, for all of them
-    for start in range(0, len(paths), CHUNK):
-        chunk = [dict(img_path=path) for path in paths[start:start + CHUNK]]
+    logging.disable(logging.WARNING)  # the report summarises them
+    for start in range(0, len(paths), CHUNK_SIZE):
+        chunk = [dict(img_path=path)
+                 for path in paths[start:start + CHUNK_SIZE]]
         good.update(info['img_path'] for info in check_images(chunk, 'skip'))
         bar.update(len(chunk))
     logging.disable(logging.NOTSET)
@@ -145,8 +165,8 @@ def look_at_images(report: Report, folder: str, lists: Lists,
             + (', ...' if len(bad) > 3 else ''))
 
 
-def show(reports: List[Report]) -> None:
-    """Print the table, then what is wrong, then what is missing."""
+def print_reports(reports: List[Report]) -> None:
+    """Print the table, the problems, and what is missing."""
     rows = [['data set', 'state', 'K', *SPLITS, 'split']]
     rows += [report.row() for report in reports]
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -158,28 +178,29 @@ def show(reports: List[Report]) -> None:
               'comparable with published ones.')
     for report in reports:
         if 'by rule' in report.split:
-            split_file = report.known.split_file
-            print(f'{report.known.title}: the published split is '
+            split_file = report.published.split_file
+            print(f'{report.published.title}: the published split is '
                   f'{split_file.path}\n      from {split_file.origin}')
     for report in reports:
         if report.problems:
-            print(f'\n{report.known.title} is not ready:')
+            print(f'\n{report.published.title} is not ready:')
             print('\n'.join(f'  {problem}' for problem in report.problems))
     missing = [report for report in reports if report.missing]
     if missing:
         print('\nMissing, and where it comes from:')
     for report in missing:
-        print(f'{report.known.title} ({report.known.name})\n{report.missing}')
+        print(f'{report.published.title} ({report.published.name})\n'
+              f'{report.missing}')
 
 
 def main() -> int:
     args = parse_args()
     names = args.datasets or list(CATALOG)
-    reports = [look(CATALOG[name], args.data_root, args.images)
+    reports = [check_dataset(CATALOG[name], args.data_root, args.images)
                for name in names]
-    show(reports)
+    print_reports(reports)
     asked = [report for report in reports
-             if args.datasets or report.is_there]
+             if args.datasets or report.has_folder]
     if not asked:
         print(f'\n{os.path.abspath(args.data_root)} has none of these '
               'folders: is it the data root?', file=sys.stderr)

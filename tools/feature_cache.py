@@ -1,13 +1,15 @@
 """Show or clear the cache of image features: python tools/feature_cache.py.
 
-The cache lies in $MMCOOP_CACHE or ~/.cache/mmcoop. It only saves time: what
-is cleared is computed again when it is needed.
+The cache is the folder $MMCOOP_CACHE or ~/.cache/mmcoop. It only saves time:
+features that were cleared are computed again when they are needed.
 """
 import argparse
 import time
 from pathlib import Path
+from typing import List
 
-from mmcoop.features.store import cache_folder, clear_store, list_stores
+from mmcoop.features.store import (StoreInfo, clear_store, get_cache_folder,
+                                   list_stores)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,12 +27,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def show(root: Path, stores: list) -> None:
-    """Print a line for each tower and pipeline."""
+def print_stores(root: Path, stores: List[StoreInfo]) -> None:
+    """Print a table with a row for each tower and pipeline."""
     rows = [('key', 'tower', 'pipeline', 'features', 'MB', 'last used')] + [
-        (store.folder.name, store.tower, store.pipeline, str(store.features),
-         f'{store.size / 1e6:.1f}',
-         time.strftime('%Y-%m-%d %H:%M', time.localtime(store.used)))
+        (store.folder.name, store.tower, store.pipeline,
+         str(store.num_features), f'{store.size / 1e6:.1f}',
+         time.strftime('%Y-%m-%d %H:%M', time.localtime(store.last_used)))
         for store in stores
     ]
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -41,11 +43,11 @@ def show(root: Path, stores: list) -> None:
           f'{root / "features"}')
 
 
-def clear(stores: list) -> None:
-    """Remove stores, and say what was not the cache's own."""
+def clear_stores(stores: List[StoreInfo]) -> None:
+    """Remove stores, and print which files were left."""
     for store in stores:
         others = clear_store(store.folder)
-        print(f'cleared {store.folder.name}: {store.features} features of '
+        print(f'cleared {store.folder.name}: {store.num_features} features of '
               f'{store.tower}, {store.size / 1e6:.1f} MB')
         for path in others:
             print(f'left, for it is not the cache\'s: {path}')
@@ -53,7 +55,7 @@ def clear(stores: list) -> None:
 
 def main() -> None:
     args = parse_args()
-    root = (args.folder or cache_folder()).expanduser()
+    root = (args.folder or get_cache_folder()).expanduser()
     stores = list_stores(root)
     if args.clear not in (None, 'all'):
         known = ', '.join(store.folder.name for store in stores)
@@ -65,9 +67,9 @@ def main() -> None:
     if not stores:
         print(f'no features in {root / "features"}')
     elif args.clear:
-        clear(stores)
+        clear_stores(stores)
     else:
-        show(root, stores)
+        print_stores(root, stores)
 
 
 if __name__ == '__main__':

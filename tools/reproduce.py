@@ -104,7 +104,8 @@ def command_line(run: Run, args: argparse.Namespace) -> str:
 
 def check_data(runs: List[Run], data_root: str) -> None:
     """Exit with all that is missing of the data, before anything is run."""
-    from mmcoop.datasets.coop_dataset import describe, missing_sources
+    from mmcoop.datasets.coop_dataset import (describe_sources,
+                                              find_missing_sources)
     needed: Dict[str, set] = {}
     for run in runs:
         learns = run.tool != 'test'
@@ -113,10 +114,10 @@ def check_data(runs: List[Run], data_root: str) -> None:
     gone = []
     for name, splits in needed.items():
         known = CATALOG[name]
-        sources = missing_sources(known, data_root, sorted(splits))
+        sources = find_missing_sources(known, data_root, sorted(splits))
         if sources:
             gone.append(f'{known.title}:\n'
-                        + describe(known, data_root, sources))
+                        + describe_sources(known, data_root, sources))
     if gone:
         raise SystemExit(
             'These are missing:\n' + '\n'.join(gone) + '\nSet --cfg-options '

@@ -11,9 +11,9 @@ from mmpretrain.datasets.categories import IMAGENET_SIMPLE_CATEGORIES
 
 from ..catalog import LAYOUT_URL, SPLITS, VARIANTS, PublishedSet, Source, find
 from ..registry import DATASETS
-from .raw_splits import rule_of, split_by_rule
-from .split_file import (ListedDataset, Lists, image_names, make_lists,
-                         read_lines, read_split_file)
+from .raw_splits import describe_rule, split_by_rule
+from .split_file import (ImageLists, ListedDataset, build_image_lists,
+                         list_images, parse_lines, read_split_file)
 
 
 @DATASETS.register_module()
@@ -21,31 +21,31 @@ class CoOpDataset(ListedDataset):
     """A data set of CoOp's experiments, with its class names and splits.
 
     ``data_root`` is a folder in the published layout (see the file DATASETS.md
-    of https://github.com/KaiyangZhou/CoOp); nothing is written into it. If the
-    numbers of classes or images are not the published ones, or if a split file
-    is missing and the split is made by the published rules instead, a warning
-    says so.
+    of https://github.com/KaiyangZhou/CoOp); nothing is written into it. A
+    warning is logged if the numbers of classes or images are not the published
+    ones, or if a split file is missing and the split is made by the published
+    rule instead.
 
-    ImageNet's published test split is its val folder, and nothing is published
-    for validation: ``split='val'`` gives the training list once more, and
-    :class:`FewShotDataset` holds images out of it. It has no split file, and
-    the published draw depended on the order of a directory listing; here the
-    images are sorted by class and file name.
+    ImageNet's published test split is its val folder. No validation split is
+    published: ``split='val'`` gives the training list, from which
+    :class:`FewShotDataset` draws images that training does not use. ImageNet
+    has no split file, and the published draw depended on the order of a
+    directory listing; here images are sorted by class and file name.
 
     Args:
         name: A name in :data:`mmcoop.datasets.CATALOG`, such as ``eurosat``.
-        split: ``train``, ``val`` or ``test``; the four variants of ImageNet
+        split: ``train``, ``val`` or ``test``. The four variants of ImageNet
             have ``test`` only.
-        data_root: The folder above the data sets' folders.
+        data_root: The folder that contains the data sets' folders.
         **kwargs: ``unreadable`` and ``class_subset`` of
-            :class:`ListedDataset`, ``pipeline`` and others of mmpretrain's
-            ``BaseDataset``.
+            :class:`ListedDataset`, and arguments of mmpretrain's
+            ``BaseDataset`` such as ``pipeline``.
 
     Raises:
-        FileNotFoundError: Something is missing; the message lists all of it,
-            with where it is expected and where it comes from.
-        ValueError: An unknown name or split, or a file that is not as it
-            should be.
+        FileNotFoundError: If files or folders are missing. The message lists
+            all of them with their expected paths and their download pages.
+        ValueError: If the name or split is unknown, or if a file has another
+            content than expected.
     """
 
     def __init__(self,
@@ -63,22 +63,23 @@ class CoOpDataset(ListedDataset):
                                      self.published.images),
             **kwargs)
 
-    def read_lists(self) -> Lists:
-        known = self.published
-        lists = read_published(known, self.data_root, self.split)
-        folder = os.path.abspath(os.path.join(self.data_root, known.folder))
+    def read_lists(self) -> ImageLists:
+        published = self.published
+        lists = read_published(published, self.data_root, self.split)
+        folder = os.path.abspath(
+            os.path.join(self.data_root, published.folder))
         remarks, state = [], 'published'
         if lists.by_rule:
             state = 'made by rule'
             remarks.append(
-                f'{known.split_file.path} is missing (it comes from '
-                f'{known.split_file.origin}), so the split is made by the '
-                f'published rule: {rule_of(known)}. It is not the published '
-                'split, whose random draw depended on a directory listing.')
+                f'{published.split_file.path} is missing (it comes from '
+                f'{published.split_file.origin}), so the split is made by the '
+                f'published rule: {describe_rule(published)}. It is not the '
+                'published split, whose random draw depended on a directory '
+                'listing.')
         differing = [
-            f'{found} {what} (published: {expected})'
-            for what, found, expected in counts(known, lists, self.split)
-            if found != expected
+            f'{count} {what} (published: {expected})' for what, count, expected
+            in compare_sizes(published, lists, self.split) if count != expected
         ]
         if differing:
             state = state if lists.by_rule else 'other sizes'
@@ -86,13 +87,13 @@ class CoOpDataset(ListedDataset):
         if remarks:
             _warn_once(
                 MMLogger.get_current_instance().instance_name,
-                f'{known.title} in {folder}: {" ".join(remarks)} Results are '
-                'not comparable with published ones.')
-        self._metainfo.update(dataset=known.name, lists=state)
-        if known.by_class_folders:  # two pairs of classes have one name
-            variant = known.name in ('imagenet_a', 'imagenet_r')
-            self._metainfo['class_ids'] = wordnet_ids(
-                known.name if variant else 'imagenet')
+                f'{published.title} in {folder}: {" ".join(remarks)} Results '
+                'are not comparable with published ones.')
+        self._metainfo.update(dataset=published.name, lists=state)
+        if published.by_class_folders:  # two pairs of classes have one name
+            variant = published.name in ('imagenet_a', 'imagenet_r')
+            self._metainfo['class_ids'] = load_wordnet_ids(
+                published.name if variant else 'imagenet')
         return lists
 
     def extra_repr(self) -> List[str]:
@@ -100,173 +101,191 @@ class CoOpDataset(ListedDataset):
                 f'Split: \t{self.split}']
 
 
-def read_published(known: PublishedSet, data_root: str, split: str) -> Lists:
-    """The lists of one split at least; of all where one file holds them.
+def read_published(published: PublishedSet, data_root: str,
+                   split: str) -> ImageLists:
+    """Read the image lists of a published data set.
 
     Args:
-        known: The data set.
-        data_root: The folder above its folder.
-        split: One that it has; for ImageNet, ``val`` is ``train``.
+        published: The data set.
+        data_root: The folder that contains the data set's folder.
+        split: A split of the data set; ``val`` of ImageNet is ``train``.
+
+    Returns:
+        The list of ``split``, and other splits if the same file holds them.
 
     Raises:
-        FileNotFoundError: Something is missing; the message lists it all.
-        ValueError: A file is not as it should be.
+        FileNotFoundError: If files or folders are missing. The message lists
+            all of them.
+        ValueError: If a file has another content than expected.
     """
-    check_published(known, data_root, split)
-    folder = os.path.join(data_root, known.folder)
-    if known.split_file is None:
-        if known.by_class_folders:
-            return _read_class_folders(known, data_root, split)
+    check_published(published, data_root, split)
+    folder = os.path.join(data_root, published.folder)
+    if published.by_class_folders:
+        return _read_class_folders(published, data_root, split)
+    if published.split_file is None:
         return _read_aircraft(folder, split)
-    path = os.path.join(folder, known.split_file.path)
+    path = os.path.join(folder, published.split_file.path)
     if os.path.isfile(path):
         return read_split_file(path)
-    return split_by_rule(known, folder)
+    return split_by_rule(published, folder)
 
 
-def check_split(known: PublishedSet, split: str) -> None:
-    """Raises ValueError for a split that a variant of ImageNet has not."""
-    if split in SPLITS and known.name in VARIANTS and split != 'test':
-        raise ValueError(f'{known.title} has a test split only, and '
+def check_split(published: PublishedSet, split: str) -> None:
+    """Raise ValueError for ``train`` or ``val`` of a variant of ImageNet."""
+    if split in SPLITS and published.name in VARIANTS and split != 'test':
+        raise ValueError(f'{published.title} has a test split only, and '
                          f'split={split!r} is asked for.')
 
 
-def check_published(known: PublishedSet, data_root: str, split: str) -> None:
-    """Look whether all is there, without listing images.
+def check_published(published: PublishedSet, data_root: str,
+                    split: str) -> None:
+    """Check that a split's files and folders exist, without listing images.
 
     Raises:
-        FileNotFoundError: Something is missing; the message lists it all.
-        ValueError: There is no such split.
+        FileNotFoundError: If some are missing. The message lists all of them.
+        ValueError: If the data set has no such split.
     """
-    check_split(known, split)
-    gone = missing_sources(known, data_root, (split, ))
-    if gone:
+    check_split(published, split)
+    missing = find_missing_sources(published, data_root, (split, ))
+    if missing:
         raise FileNotFoundError(
-            f'{known.title}: these are missing:\n'
-            f'{describe(known, data_root, gone)}\n'
+            f'{published.title}: these are missing:\n'
+            f'{describe_sources(published, data_root, missing)}\n'
             f'Put them there ({LAYOUT_URL} shows the layout), or set '
             f'data_root, which is {data_root!r} now.')
-    if known.by_class_folders:
-        check_class_folders(known, data_root, split)
+    if published.by_class_folders:
+        check_class_folders(published, data_root, split)
 
 
-def counts(known: PublishedSet, lists: Lists,
-           split: str) -> List[Tuple[str, int, int]]:
-    """(what is counted, its number here, the published number) of a split."""
-    published = known.sizes.get(split, known.sizes.get('train'))
-    return [('classes', len(lists.classes), known.classes),
-            (f'{split} images', len(lists.items[split]), published)]
+def compare_sizes(published: PublishedSet, lists: ImageLists,
+                  split: str) -> List[Tuple[str, int, int]]:
+    """Compare the numbers of classes and images with the published ones.
 
-
-def missing_sources(known: PublishedSet,
-                    data_root: str,
-                    splits: Sequence[str] = SPLITS) -> List[Source]:
-    """What some splits need and is not there.
-
-    A split file is only missing if a split by rule is not possible either.
+    Returns:
+        (``classes`` or ``<split> images``, number in the lists, published
+        number) for both.
     """
-    folder = os.path.join(data_root, known.folder)
-    gone = [source for source in known.needs
-            if set(source.splits) & set(splits)
-            and not _is_there(folder, source)]
-    if known.split_file and not _is_there(folder, known.split_file):
-        if gone or not all(_is_there(folder, source)
-                           for source in known.rule_needs):
-            gone.append(known.split_file)
-    return gone
+    expected = published.sizes.get(split, published.sizes.get('train'))
+    return [('classes', len(lists.classes), published.classes),
+            (f'{split} images', len(lists.items[split]), expected)]
 
 
-def describe(known: PublishedSet, data_root: str,
-             sources: Sequence[Source]) -> str:
-    """Indented lines: the place of each source, and where it comes from."""
-    folder = os.path.abspath(os.path.join(data_root, known.folder))
-    places: Dict[str, List[str]] = {}  # archives hold several files
+def find_missing_sources(published: PublishedSet,
+                         data_root: str,
+                         splits: Sequence[str] = SPLITS) -> List[Source]:
+    """Return the files and folders that some splits need and that are missing.
+
+    The split file is not among them if a split by rule is possible.
+    """
+    folder = os.path.join(data_root, published.folder)
+    missing = [source for source in published.sources
+               if set(source.splits) & set(splits)
+               and not _exists(folder, source)]
+    split_file = published.split_file
+    if split_file and not _exists(folder, split_file) and (missing or not all(
+            _exists(folder, source) for source in published.rule_sources)):
+        missing.append(split_file)
+    return missing
+
+
+def describe_sources(published: PublishedSet, data_root: str,
+                     sources: Sequence[Source]) -> str:
+    """Return indented lines with the path and the download of each source."""
+    folder = os.path.abspath(os.path.join(data_root, published.folder))
+    paths: Dict[str, List[str]] = {}  # an archive may hold several files
     for source in sources:
-        places.setdefault(source.origin, []).append(
+        paths.setdefault(source.origin, []).append(
             f'  {os.path.join(folder, source.path)}')
     lines = []
-    for origin, paths in places.items():
-        lines += [*paths, f'      from {origin}']
-    if known.split_file in sources:
-        others = ', '.join(source.path for source in known.rule_needs)
+    for origin in paths:
+        lines += [*paths[origin], f'      from {origin}']
+    if published.split_file in sources:
+        others = ', '.join(source.path for source in published.rule_sources)
         lines.append('      (without it a split is made by rule'
                      + (f' if these are there: {others})' if others else ')'))
     return '\n'.join(lines)
 
 
-def class_folders(known: PublishedSet, split: str) -> List[Tuple[str, str]]:
-    """(folder below the image folder, class name) of every label.
+def list_class_folders(published: PublishedSet,
+                       split: str) -> List[Tuple[str, str]]:
+    """Return the class folders of ImageNet or one of its variants.
 
-    For ImageNet and its variants, whose folders are WordNet ids or, in V2,
-    labels.
+    The folders are named by WordNet ids, in ImageNetV2 by labels.
+
+    Returns:
+        (folder relative to the image folder, class name) of every label.
     """
-    wnids = wordnet_ids('imagenet')
+    wnids = load_wordnet_ids('imagenet')
     names: Dict[str, str] = dict(zip(wnids, IMAGENET_SIMPLE_CATEGORIES))
-    if known.name == 'imagenetv2':
+    if published.name == 'imagenetv2':
         return [(str(label), names[wnid]) for label, wnid in enumerate(wnids)]
-    if known.name in ('imagenet_a', 'imagenet_r'):
-        wnids = wordnet_ids(known.name)
-    above = ''
-    if known.name == 'imagenet':
-        above = 'val/' if split == 'test' else 'train/'
-    return [(f'{above}{wnid}', names[wnid]) for wnid in wnids]
+    if published.name in ('imagenet_a', 'imagenet_r'):
+        wnids = load_wordnet_ids(published.name)
+    parent = ''
+    if published.name == 'imagenet':
+        parent = 'val/' if split == 'test' else 'train/'
+    return [(f'{parent}{wnid}', names[wnid]) for wnid in wnids]
 
 
 @lru_cache(maxsize=None)
-def wordnet_ids(name: str) -> Tuple[str, ...]:
-    """The classes of ``imagenet``, ``imagenet_a`` or ``imagenet_r``, sorted.
+def load_wordnet_ids(name: str) -> Tuple[str, ...]:
+    """Return the sorted WordNet ids of a data set's classes, by label.
 
-    The rank in this list is the label. The lists are those that timm carries,
-    which open_clip requires.
+    They are read from files of timm, which open_clip requires.
+
+    Args:
+        name: ``imagenet``, ``imagenet_a`` or ``imagenet_r``.
     """
     timm = importlib.util.find_spec('timm')  # importing it takes seconds
     path = Path(timm.origin).with_name('data') / f'_info/{name}_synsets.txt'
     return tuple(sorted(path.read_text().split()))
 
 
-def check_class_folders(known: PublishedSet, data_root: str,
+def check_class_folders(published: PublishedSet, data_root: str,
                         split: str) -> None:
-    """Look whether every class has its folder, without listing images.
+    """Check that every class has its folder, without listing images.
 
     Raises:
-        FileNotFoundError: Some have not.
+        FileNotFoundError: If class folders are missing.
     """
-    images = os.path.join(data_root, known.folder, known.images)
-    folders = [folder for folder, _ in class_folders(known, split)]
-    gone = [folder for folder in folders
-            if not os.path.isdir(os.path.join(images, folder))]
-    if gone:
-        raise _no_folders(known, images, split, gone, 'missing')
+    images = os.path.join(data_root, published.folder, published.images)
+    missing = [folder for folder, _ in list_class_folders(published, split)
+               if not os.path.isdir(os.path.join(images, folder))]
+    if missing:
+        raise _class_folder_error(published, images, split, missing, 'missing')
 
 
-def _read_class_folders(known: PublishedSet, data_root: str,
-                        split: str) -> Lists:
-    images = os.path.join(data_root, known.folder, known.images)
+def _read_class_folders(published: PublishedSet, data_root: str,
+                        split: str) -> ImageLists:
+    images = os.path.join(data_root, published.folder, published.images)
     triples, empty = [], []
-    for label, (folder, name) in enumerate(class_folders(known, split)):
-        files = image_names(os.path.join(images, folder))
+    for label, (folder, name) in enumerate(
+            list_class_folders(published, split)):
+        files = list_images(os.path.join(images, folder))
         empty += [] if files else [folder]
         triples += [(f'{folder}/{file}', label, name) for file in files]
     if empty:
-        raise _no_folders(known, images, split, empty, 'without images')
-    return make_lists({split: triples}, images)
+        raise _class_folder_error(published, images, split, empty,
+                                  'without images')
+    return build_image_lists({split: triples}, images)
 
 
-def _no_folders(known: PublishedSet, images: str, split: str,
-                folders: List[str], what: str) -> FileNotFoundError:
-    source, = (s for s in known.needs if split in s.splits)
-    place = os.path.abspath(os.path.join(images, os.path.dirname(folders[0])))
+def _class_folder_error(published: PublishedSet, images: str, split: str,
+                        folders: List[str], problem: str) -> FileNotFoundError:
+    source, = (s for s in published.sources if split in s.splits)
+    parent = os.path.abspath(os.path.join(images, os.path.dirname(folders[0])))
     first = ', '.join(PurePath(folder).name for folder in folders[:5])
     hint = ' There are images in no class folder: move each into the ' \
-        'folder of its class.' if image_names(place) else ''
+        'folder of its class.' if list_images(parent) else ''
     return FileNotFoundError(
-        f'{known.title}: {len(folders)} of {known.classes} class folders are '
-        f'{what} in {place}: {first}' + (', ...' if len(folders) > 5 else '')
+        f'{published.title}: {len(folders)} of {published.classes} class '
+        f'folders are {problem} in {parent}: {first}'
+        + (', ...' if len(folders) > 5 else '')
         + f'.{hint} They come from {source.origin}.')
 
 
-def _read_aircraft(folder: str, split: str) -> Lists:
-    names = read_lines(os.path.join(folder, 'variants.txt'), str)
+def _read_aircraft(folder: str, split: str) -> ImageLists:
+    names = parse_lines(os.path.join(folder, 'variants.txt'), str)
     labels = {name: label for label, name in enumerate(names)}
 
     def parse(line: str) -> Tuple[str, int]:
@@ -274,15 +293,15 @@ def _read_aircraft(folder: str, split: str) -> Lists:
         return f'{stem}.jpg', labels[name]
 
     path = os.path.join(folder, f'images_variant_{split}.txt')
-    return Lists(tuple(names), {split: read_lines(path, parse)})
+    return ImageLists(tuple(names), {split: parse_lines(path, parse)})
 
 
-def _is_there(folder: str, source: Source) -> bool:
-    is_kind = os.path.isfile if PurePath(source.path).suffix else os.path.isdir
-    return is_kind(os.path.join(folder, source.path))
+def _exists(folder: str, source: Source) -> bool:
+    exists = os.path.isfile if PurePath(source.path).suffix else os.path.isdir
+    return exists(os.path.join(folder, source.path))
 
 
 @lru_cache(maxsize=None)
 def _warn_once(logger: str, message: str) -> None:
-    """Once for each log: a run builds the same data set several times."""
+    """Warn once per log: a run builds the same data set several times."""
     print_log(message, 'current', logging.WARNING)

@@ -1,6 +1,7 @@
 """Few-shot draws, equal to the published ones, from any data set."""
 import logging
 import random
+from collections import Counter
 from typing import List, Optional, Sequence, Union
 
 from mmengine.dataset import BaseDataset as MMEngineDataset
@@ -8,38 +9,40 @@ from mmengine.logging import print_log
 
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
-from .derived import DerivedDataset, build, kind_of, labels_of
-from .images import check_images
+from .derived import DerivedDataset, build_dataset, get_labels, get_type_name
+from .images import check_images, check_unreadable
 
-LEFT = 'training images not drawn'  # split of a draw beside another
-VAL_SHOTS = 4  # the published code draws at most four validation images
+# metainfo split of validation images that are drawn from a training set
+NOT_DRAWN = 'training images not drawn'
+MAX_VAL_SHOTS = 4  # the published code draws no more validation images
 
 
 @DATASETS.register_module()
 class FewShotDataset(DerivedDataset):
     """``shots`` images of each class of another data set.
 
-    The draw is that of the published code: classes in the order of their
-    first appearance, ``random.Random(seed).sample`` for each. It depends on
-    nothing else, so every rank draws the same images.
+    The draw is that of the published code: for each class, in the order of
+    first appearance, ``random.Random(seed).sample``. It depends on nothing
+    else, so all ranks draw the same images.
 
     Args:
         dataset: The data set to draw from, or its config.
-        shots: Images a class; None keeps all.
-        seed: Seed of the draw and of the views.
-        val_of: The training data set, to draw its validation images: the
-            generator first repeats the training draw, then ``dataset`` gives
-            min(shots, 4) images a class, none of which is a training image.
+        shots: The number of images per class; None keeps all images.
+        seed: The seed of the draw and of the views.
+        val_of: The training data set, if validation images are to be drawn.
+            The generator first repeats the training draw. Then min(shots, 4)
+            images per class are drawn from ``dataset``, none of which is a
+            training image.
         class_subset: ``base`` or ``new`` classes, or their names, of the
             images that were drawn (the published code draws from all classes
             first); None keeps all. See :func:`keep_classes`.
-        unreadable: What to do with an image that cannot be read: ``stop``
-            names it in an error, ``skip`` leaves it out and names it.
-        **kwargs: Of :class:`DerivedDataset`: ``pipeline`` and the like.
+        unreadable: What to do if drawn images cannot be read: ``stop`` raises
+            an error, ``skip`` logs a warning and leaves them out.
+        **kwargs: Arguments of :class:`DerivedDataset`, such as ``pipeline``.
 
     Raises:
-        ValueError: ``shots`` < 1, a multi-label data set, or no image that is
-            left to draw.
+        ValueError: If ``shots`` < 1, if images have several labels, or if no
+            image is left to draw.
     """
 
     def __init__(self,
@@ -54,9 +57,7 @@ class FewShotDataset(DerivedDataset):
             raise ValueError(
                 f'shots={shots}: a whole number of at least 1 is needed; '
                 'None takes all images.')
-        if unreadable not in ('stop', 'skip'):
-            raise ValueError(
-                f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")
+        check_unreadable(unreadable)
         check_class_subset(class_subset)
         self.class_subset = class_subset
         self.shots = shots
@@ -65,19 +66,19 @@ class FewShotDataset(DerivedDataset):
         super().__init__(dataset, seed=seed, **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """Draw; the data set that was drawn from is not kept."""
+        """Draw the images; the data set they come from is not kept."""
         rng = random.Random(self.seed)
         shots, source, taken = self.shots, None, set()
         if self._val_of is not None:
-            train = build(self._val_of)
+            train = build_dataset(self._val_of)
             taken = {train.get_data_info(i).get('img_path')
-                     for i in draw(labels_of(train), shots, rng)} - {None}
-            shots = min(shots, VAL_SHOTS) if shots else None
+                     for i in draw(get_labels(train), shots, rng)} - {None}
+            shots = min(shots, MAX_VAL_SHOTS) if shots else None
             if self._val_of == self._source:
                 source = train
-        source = source or build(self._source)
-        labels = labels_of(source)
-        # published validation lists hold no training images: all are free
+        source = source or build_dataset(self._source)
+        labels = get_labels(source)
+        # a published validation list holds no training images
         free = [i for i in range(len(source)) if not taken
                 or source.get_data_info(i).get('img_path') not in taken]
         labels = [labels[i] for i in free]
@@ -88,9 +89,9 @@ class FewShotDataset(DerivedDataset):
                 f'the training draw (shots={self.shots}). Take fewer shots.')
         self._metainfo = {**source.metainfo, **self._metainfo}
         if taken and self._metainfo.get('split') != 'val':
-            self._metainfo['split'] = LEFT
+            self._metainfo['split'] = NOT_DRAWN
         if shots is not None:
-            _say_if_short(labels, shots, self._metainfo.get('classes'))
+            _warn_if_few_images(labels, shots, self._metainfo.get('classes'))
         print_log(
             f'{len(drawn)} of {len(source)} images drawn '
             f'(shots={shots}, seed={self.seed})', 'current', logging.INFO)
@@ -104,15 +105,21 @@ class FewShotDataset(DerivedDataset):
 
     def extra_repr(self) -> List[str]:
         return [f'Shots: \t{self.shots}', f'Seed: \t{self.seed}',
-                f'Drawn from: \t{kind_of(self._source)}']
+                f'Drawn from: \t{get_type_name(self._source)}']
 
 
 def draw(labels: Sequence[int], shots: Optional[int],
          rng: random.Random) -> List[int]:
-    """Indices of ``shots`` items of each label, as the published code draws.
+    """Draw ``shots`` items of each label as the published code does.
 
-    Labels come in the order of their first appearance; a label with fewer
-    items gives all of them.
+    Args:
+        labels: The label of each item.
+        shots: The number of items per label; None takes all. A label with
+            fewer items gives all of them.
+        rng: The generator.
+
+    Returns:
+        Indices into ``labels``; labels come in the order of first appearance.
     """
     groups = {}
     for i, label in enumerate(labels):
@@ -125,18 +132,12 @@ def draw(labels: Sequence[int], shots: Optional[int],
     return drawn
 
 
-def _say_if_short(labels: Sequence[int], shots: int,
-                  classes: Optional[Sequence[str]]) -> None:
-    counts = {}
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-    short = [
-        f'{classes[label] if classes else label} ({count})'
-        for label, count in counts.items() if count < shots
-    ]
-    if short:
+def _warn_if_few_images(labels: Sequence[int], shots: int,
+                        classes: Optional[Sequence[str]]) -> None:
+    few = [f'{classes[label] if classes else label} ({count})'
+           for label, count in Counter(labels).items() if count < shots]
+    if few:
         print_log(
-            f'{len(short)} classes have fewer than {shots} images, all of '
-            f'which are used: {", ".join(short[:10])}'
-            + (', ...' if len(short) > 10 else ''), 'current',
-            logging.WARNING)
+            f'{len(few)} classes have fewer than {shots} images, all of '
+            f'which are used: {", ".join(few[:10])}'
+            + (', ...' if len(few) > 10 else ''), 'current', logging.WARNING)

@@ -1,4 +1,4 @@
-"""A plain folder of photos: one sub-folder a class, nothing to write."""
+"""A plain folder of photos with one sub-folder per class."""
 import logging
 import os
 import random
@@ -6,38 +6,40 @@ from typing import List, Tuple
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
-from .images import check_images
+from .images import check_images, check_unreadable
 
 
 @DATASETS.register_module()
 class FolderDataset(CustomDataset):
-    """Photos in class sub-folders; the sub-folders' names are the classes.
+    """Photos in sub-folders whose names are the class names.
 
-    Either ``data_root/train/<class>/`` and ``data_root/test/<class>/`` (or
-    ``val``), or just ``data_root/<class>/``: then a part of every class is
-    held out for testing, always the same one, whatever the seed of a run.
+    The layout is either ``data_root/train/<class>/`` and
+    ``data_root/test/<class>/`` (or ``val``), or just ``data_root/<class>/``.
+    In the latter case a fixed part of every class is held out for testing;
+    it does not depend on the seed of a run.
 
     Args:
         data_root: The folder.
         split: ``train`` or ``test``.
-        holdout: Part of each class held out for testing where the folder has
-            no ``test`` of its own; at least one image of each class.
-        exif_rotation: Turn photos as their EXIF tag says, as those from a
-            telephone need.
-        unreadable: For testing: ``stop`` at an image that cannot be read, or
-            ``skip`` it. (Training images are looked at when
-            :class:`FewShotDataset` has drawn them.)
+        holdout: The fraction of each class that is held out for testing if
+            the folder has no ``test`` or ``val``; at least one image.
+        exif_rotation: Whether to rotate photos by their EXIF orientation, as
+            those of a mobile phone need.
+        unreadable: What to do if images of the test split cannot be read:
+            ``stop`` raises an error, ``skip`` leaves them out. (Training
+            images are checked by :class:`FewShotDataset` after the draw.)
         class_subset: ``base`` or ``new`` classes, or their names; None keeps
             all. See :func:`keep_classes`.
-        **kwargs: Of mmpretrain's ``CustomDataset``.
+        **kwargs: Arguments of mmpretrain's ``CustomDataset``.
 
     Raises:
-        FileNotFoundError: No such folder, or no class sub-folders in it.
-        ValueError: A class sub-folder without images or with too few, one
-            class only, or other classes in ``test`` than in ``train``.
+        FileNotFoundError: If the folder or its class sub-folders are missing.
+        ValueError: If a class has no or too few images, if there is only one
+            class, or if ``test`` and ``train`` have different classes.
     """
 
     def __init__(self,
@@ -52,6 +54,7 @@ class FolderDataset(CustomDataset):
             raise ValueError(f"split={split!r}: choose 'train' or 'test'.")
         if not 0 < holdout < 1:
             raise ValueError(f'holdout={holdout}: a part between 0 and 1.')
+        check_unreadable(unreadable)
         check_class_subset(class_subset)
         self.class_subset = class_subset
         self.split = split
@@ -60,8 +63,8 @@ class FolderDataset(CustomDataset):
         root = os.path.expanduser(data_root)
         self.train_root = os.path.join(root, 'train')
         self.holdout = holdout
-        if _sub_folders(self.train_root):  # else "train" is a class
-            beside = set(_sub_folders(root)) - {'train', 'test', 'val'}
+        if _list_sub_folders(self.train_root):  # else "train" is a class
+            beside = set(_list_sub_folders(root)) - {'train', 'test', 'val'}
             if beside:
                 raise ValueError(
                     f'{root} holds both train/ with class folders and '
@@ -73,15 +76,13 @@ class FolderDataset(CustomDataset):
                 self.holdout = None
             root = os.path.join(root, tests[0]) \
                 if tests and split == 'test' else self.train_root
-        kwargs.setdefault('extensions', ('.jpg', '.jpeg', '.png', '.webp',
-                                         '.bmp', '.ppm', '.pgm', '.tif',
-                                         '.tiff'))
+        kwargs.setdefault('extensions', IMG_EXTENSIONS)
         super().__init__(
             data_root=root, test_mode=split == 'test', **kwargs)
 
     def _find_samples(self) -> List[Tuple[str, int]]:
         root = self.img_prefix
-        classes = _sub_folders(root)
+        classes = _list_sub_folders(root)
         if not classes:
             raise FileNotFoundError(
                 f'{os.path.abspath(root)} '
@@ -90,7 +91,8 @@ class FolderDataset(CustomDataset):
                 + '. Make one sub-folder for each class with its photos in '
                 'it, and set data_root to the folder above them.')
         if self.split == 'test' and self.holdout is None:
-            odd = sorted(set(classes) ^ set(_sub_folders(self.train_root)))
+            train_classes = _list_sub_folders(self.train_root)
+            odd = sorted(set(classes) ^ set(train_classes))
             if odd:
                 raise ValueError(
                     f'the class folders {", ".join(odd)} stand in only one '
@@ -98,11 +100,11 @@ class FolderDataset(CustomDataset):
                     'the same.')
         samples, empty, others = [], [], []
         for label, name in enumerate(classes):
-            found = _files(root, name)
+            found = _list_files(root, name)
             files = [file for file in found if self.is_valid_file(file)]
             others += [file for file in found if file not in set(files)]
             empty += [] if files else [name]
-            samples += [(file, label) for file in self._part(sorted(files))]
+            samples += [(file, label) for file in self._select_split(files)]
         if empty:
             raise ValueError(
                 f'no images in the class folders {", ".join(empty)} of '
@@ -121,8 +123,8 @@ class FolderDataset(CustomDataset):
         self._metainfo['split'] = self.split
         return samples
 
-    def _part(self, files: List[str]) -> List[str]:
-        """This split's part of one class."""
+    def _select_split(self, files: List[str]) -> List[str]:
+        """Return those of one class's images that belong to this split."""
         if self.holdout is None or not files:
             return files
         if len(files) < 2:
@@ -130,9 +132,9 @@ class FolderDataset(CustomDataset):
                 f'{files[0]} is the only image of its class: one is needed '
                 'for training and one for testing.')
         order = files[:]
-        random.Random(0).shuffle(order)  # not the run's seed: one test set
-        n_test = max(1, round(self.holdout * len(files)))
-        n_test = min(n_test, len(files) - 1)
+        random.Random(0).shuffle(order)  # one test set for all runs
+        n_test = round(self.holdout * len(files))
+        n_test = min(max(1, n_test), len(files) - 1)
         return sorted(order[:n_test] if self.split == 'test'
                       else order[n_test:])
 
@@ -145,20 +147,20 @@ class FolderDataset(CustomDataset):
 
     def filter_data(self) -> List[dict]:
         data_list = super().filter_data()
-        if self.split != 'test':  # a few-shot draw looks at what it drew
+        if self.split != 'test':  # a few-shot draw checks its own images
             return data_list
         return check_images(data_list, self.unreadable)
 
 
-def _sub_folders(root: str) -> List[str]:
+def _list_sub_folders(root: str) -> List[str]:
     if not os.path.isdir(root):
         return []
     return sorted(entry.name for entry in os.scandir(root)
                   if entry.is_dir() and not entry.name.startswith('.'))
 
 
-def _files(root: str, name: str) -> List[str]:
-    """All files below a class folder; not hidden ones, nor in hidden ones."""
+def _list_files(root: str, name: str) -> List[str]:
+    """Return all files below a class folder, without hidden ones."""
     files = []
     for folder, inner, found in os.walk(os.path.join(root, name)):
         inner[:] = [f for f in inner if not f.startswith('.')]

@@ -1,4 +1,4 @@
-"""Reading image files, and looking at them before the expensive work."""
+"""Reading image files, and checking them before the expensive work."""
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image, ImageOps
 
-DECODED = 5000  # more images than this are looked at by their heads only
+MAX_DECODED = 5000  # of more images only the headers are checked
 
 _readable = set()  # stamps of files that were decoded
 
@@ -16,15 +16,16 @@ _readable = set()  # stamps of files that were decoded
 def read_image(file: Union[str, BinaryIO],
                exif_rotation: bool = False,
                small: bool = False) -> Image.Image:
-    """Decode an image to RGB, as the published code does.
+    """Decode an image to RGB as the published code does.
 
     Args:
-        file: Path or open file.
-        exif_rotation: Turn it as its EXIF tag says.
-        small: Decode a JPEG at an eighth of its size, to look at it quickly.
+        file: The path or an open file.
+        exif_rotation: Whether to rotate the image by its EXIF orientation.
+        small: Whether to decode a JPEG at an eighth of its size, which is a
+            quick check.
 
     Raises:
-        ValueError: Pixels that have no obvious 8-bit form.
+        ValueError: If the pixels have no obvious 8-bit form.
     """
     with Image.open(file) as image:
         if small:
@@ -32,7 +33,7 @@ def read_image(file: Union[str, BinaryIO],
         image.load()
         if exif_rotation:
             image = ImageOps.exif_transpose(image)
-        if image.mode.startswith('I'):  # convert('RGB') would cut at 255
+        if image.mode.startswith('I'):  # convert('RGB') would clip at 255
             pixels = np.asarray(image, dtype=np.int64)
             if pixels.min() < 0 or pixels.max() > 65535:
                 raise ValueError('its pixels are not of 8 or 16 bits')
@@ -42,35 +43,44 @@ def read_image(file: Union[str, BinaryIO],
         return image.convert('RGB')
 
 
-def file_stamp(path: str) -> tuple:
-    """What changes when a file is written, while a process looks at it."""
+def get_file_stamp(path: str) -> tuple:
+    """Return a tuple that differs after a file was written."""
     stat = os.stat(path)
     return (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size,
             stat.st_ino)
 
 
+def check_unreadable(unreadable: str) -> None:
+    """Raise ValueError unless the argument is ``stop`` or ``skip``."""
+    if unreadable not in ('stop', 'skip'):
+        raise ValueError(
+            f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")
+
+
 def check_images(data_list: List[dict], unreadable: str) -> List[dict]:
     """Find images that are missing or cannot be read.
 
-    Every image is decoded, quickly and once a process; of more than 5000 with
-    ``stop`` only the heads are read (then :class:`mmcoop.LoadImage` names a
-    damaged body when its turn comes).
+    Every image is decoded at low resolution, once per process. Of more than
+    5000 images, and with ``stop``, only the headers are read; then
+    :class:`mmcoop.LoadImage` reports a damaged image when it is loaded.
 
     Args:
-        data_list: Data infos; those without a local ``img_path`` pass.
-        unreadable: ``stop`` or ``skip``.
+        data_list: Data infos. Those without a local ``img_path`` are not
+            checked.
+        unreadable: ``stop`` raises an error; ``skip`` logs a warning.
 
     Returns:
         The data infos of readable images.
 
     Raises:
-        FileNotFoundError: Some images are missing.
-        OSError: Some images are no images.
+        FileNotFoundError: If all unreadable images are missing files.
+        OSError: If some files cannot be decoded.
     """
-    decode = unreadable == 'skip' or len(data_list) <= DECODED
+    decode = unreadable == 'skip' or len(data_list) <= MAX_DECODED
     paths = [info.get('img_path') for info in data_list]
     with ThreadPoolExecutor(8) as pool:
-        problems = list(pool.map(lambda path: _problem(path, decode), paths))
+        problems = list(
+            pool.map(lambda path: _find_problem(path, decode), paths))
     bad = [(path, problem) for path, problem in zip(paths, problems)
            if problem]
     if not bad:
@@ -87,11 +97,11 @@ def check_images(data_list: List[dict], unreadable: str) -> List[dict]:
                 'data set to leave them out.')
 
 
-def _problem(path: Optional[str], decode: bool) -> Optional[str]:
+def _find_problem(path: Optional[str], decode: bool) -> Optional[str]:
     if path is None or '://' in path:  # in memory, or another file backend
         return None
     try:
-        stamp = file_stamp(path)
+        stamp = get_file_stamp(path)
         if stamp in _readable:
             return None
         if decode:

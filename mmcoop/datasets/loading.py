@@ -12,19 +12,18 @@ from .images import read_image
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Load an image with Pillow (BGR, uint8), and name the file if that fails.
+    """Load an image with Pillow as (H, W, 3), BGR, uint8.
 
-    Pillow, not OpenCV: it decodes as the published code does, and it refuses
-    a file that is cut short instead of filling in grey.
-
-    Where the data info says ``exif_rotation=True`` (:class:`FolderDataset`), a
-    photo is turned as its EXIF tag says; the published code never does that.
+    Pillow decodes as the published code does. Unlike OpenCV, it raises an
+    error for a truncated file instead of filling in grey. If the data info
+    has ``exif_rotation=True`` (see :class:`FolderDataset`), the image is
+    rotated by its EXIF orientation, which the published code never does.
 
     Args:
-        backend_args: Storage of the files; see ``mmengine.fileio``.
+        backend_args: The file backend; see ``mmengine.fileio``.
 
     Raises:
-        OSError: The image cannot be read; the message names it.
+        OSError: If the image cannot be read. The message names the file.
     """
 
     def __init__(self, backend_args: Optional[dict] = None) -> None:

@@ -1,19 +1,19 @@
-"""Splits of raw archives by the published rules, where no split file is.
+"""Splits of raw archives by the published rules, without a split file.
 
-The sizes and class names are the published ones, the images in the lists are
-not: the published draw depended on the order of a directory listing. So the
-lists here are drawn in a fixed way of their own, the same on every machine.
+The sizes and class names are the published ones. The published draw of images
+depended on the order of a directory listing; here the draw is another one,
+which is the same on every machine.
 """
 import json
 import os
 import random
 import re
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import mat4py
 
 from ..catalog import PublishedSet
-from .split_file import Lists, image_names, make_lists, read_lines
+from .split_file import ImageLists, build_image_lists, list_images, parse_lines
 
 Triples = List[Tuple[str, int, str]]  # path, label, class name
 
@@ -38,72 +38,68 @@ CALTECH_NAMES = {
 CALTECH_DROPPED = ('BACKGROUND_Google', 'Faces_easy')
 
 
-def split_by_rule(known: PublishedSet, folder: str) -> Lists:
-    """Split a data set that has no split file.
+def split_by_rule(published: PublishedSet, folder: str) -> ImageLists:
+    """Split a data set whose split file is missing.
 
     Args:
-        known: A data set with a split file in the catalogue.
-        folder: Its folder; ``needs`` and ``rule_needs`` are there.
+        published: A data set that has a split file in the catalogue.
+        folder: The data set's folder with all ``sources`` and
+            ``rule_sources``.
 
     Raises:
-        ValueError: A file is not as it should be, or a class has too few
-            images to split.
+        ValueError: If a file has another content than expected, or if a class
+            has too few images to split.
     """
-    rng = random.Random(0)  # not the run's seed: one test set
-    images = os.path.join(folder, known.images)
-    if known.name in _WHOLE:
-        items = _WHOLE[known.name](folder, images)
-        splits = _in_three(items, rng, folder)
+    rng = random.Random(0)  # one test set for all runs
+    if published.name in _ONE_LIST:
+        images = os.path.join(folder, published.images)
+        splits = _split_each_class(
+            _ONE_LIST[published.name](folder, images),
+            dict(train=0.5, val=0.2, test=None), rng, folder)
     else:
-        trainval, test = _IN_TWO[known.name](folder)
-        splits = dict(_without_val(trainval, rng, folder), test=test)
-    return make_lists(splits, folder, by_rule=True)
+        trainval, test = _TWO_LISTS[published.name](folder)
+        splits = dict(
+            _split_each_class(trainval, dict(val=0.2, train=None), rng,
+                              folder), test=test)
+    return build_image_lists(splits, folder, by_rule=True)
 
 
-def rule_of(known: PublishedSet) -> str:
-    """The rule in words."""
-    if known.name in _WHOLE:
+def describe_rule(published: PublishedSet) -> str:
+    """Describe the published rule of a data set, for messages."""
+    if published.name in _ONE_LIST:
         return '50 % of each class for training, 20 % for val, 30 % for test'
     return '20 % of each class of the training list become val'
 
 
-def _in_three(items: Triples, rng: random.Random,
-              place: str) -> Dict[str, Triples]:
-    splits = dict(train=[], val=[], test=[])
-    for group in _by_class(items):
-        rng.shuffle(group)
-        n_train, n_val = round(0.5 * len(group)), round(0.2 * len(group))
-        if not (n_train and n_val and n_train + n_val < len(group)):
-            raise ValueError(
-                f'{place}: the class {group[0][2]!r} has {len(group)} images: '
-                'too few to be split into train, val and test.')
-        splits['train'] += group[:n_train]
-        splits['val'] += group[n_train:n_train + n_val]
-        splits['test'] += group[n_train + n_val:]
-    return splits
+def _split_each_class(items: Triples, parts: Dict[str, Optional[float]],
+                      rng: random.Random, folder: str) -> Dict[str, Triples]:
+    """Split the items of each class at random.
 
-
-def _without_val(items: Triples, rng: random.Random,
-                 place: str) -> Dict[str, Triples]:
-    splits = dict(train=[], val=[])
-    for group in _by_class(items):
-        rng.shuffle(group)
-        n_val = round(0.2 * len(group))
-        if not n_val:
-            raise ValueError(
-                f'{place}: the class {group[0][2]!r} has {len(group)} images '
-                'for training: too few to be split into train and val.')
-        splits['val'] += group[:n_val]
-        splits['train'] += group[n_val:]
-    return splits
-
-
-def _by_class(items: Triples) -> List[Triples]:
-    """The items of each class, in the order of its first appearance."""
-    groups = {}
+    Args:
+        items: The items; classes come in the order of first appearance.
+        parts: The fraction of each split; None takes the remaining items.
+        rng: The generator.
+        folder: The data set's folder, for error messages.
+    """
+    groups: Dict[int, Triples] = {}
     for item in items:
         groups.setdefault(item[1], []).append(item)
-    return list(groups.values())
+    splits = {split: [] for split in parts}
+    for group in groups.values():
+        rng.shuffle(group)
+        rest = group
+        for split, fraction in parts.items():
+            n = len(rest) if fraction is None else round(fraction * len(group))
+            if not rest[:n]:
+                what, names = ('images', 'train, val and test') \
+                    if 'test' in parts else ('images for training',
+                                             'train and val')
+                raise ValueError(
+                    f'{folder}: the class {group[0][2]!r} has {len(group)} '
+                    f'{what}: too few to be split into {names}.')
+            splits[split] += rest[:n]
+            rest = rest[n:]
+    return splits
 
 
 def _class_folders(images: str, rename: Dict[str, str],
@@ -115,7 +111,7 @@ def _class_folders(images: str, rename: Dict[str, str],
                        and entry.name not in dropped)
     return [(f'{name}/{file}', label, rename.get(name, name))
             for label, name in enumerate(names)
-            for file in image_names(os.path.join(images, name))]
+            for file in list_images(os.path.join(images, name))]
 
 
 def _flowers(folder: str, images: str) -> Triples:
@@ -141,23 +137,23 @@ def _pets(folder: str) -> Tuple[Triples, Triples]:
         return f'{stem}.jpg', int(label) - 1, breed.lower()
 
     return tuple(
-        read_lines(os.path.join(folder, 'annotations', name), parse)
+        parse_lines(os.path.join(folder, 'annotations', name), parse)
         for name in ('trainval.txt', 'test.txt'))
 
 
 def _sun(folder: str) -> Tuple[Triples, Triples]:
-    classes = read_lines(
+    classes = parse_lines(
         os.path.join(folder, 'ClassName.txt'), lambda line: line.lstrip('/'))
     labels = {name: label for label, name in enumerate(classes)}
 
     def parse(line: str) -> Tuple[str, int, str]:
         path = line.lstrip('/')
-        place = os.path.dirname(path)
-        _, *words = place.split('/')  # "a/apartment_building/outdoor"
-        return path, labels[place], ' '.join(reversed(words))
+        folder = os.path.dirname(path)
+        _, *words = folder.split('/')  # "a/apartment_building/outdoor"
+        return path, labels[folder], ' '.join(reversed(words))
 
     return tuple(
-        read_lines(os.path.join(folder, name), parse)
+        parse_lines(os.path.join(folder, name), parse)
         for name in ('Training_01.txt', 'Testing_01.txt'))
 
 
@@ -169,7 +165,7 @@ def _ucf(folder: str) -> Tuple[Triples, Triples]:
         return action, int(number) - 1
 
     labels = dict(
-        read_lines(os.path.join(lists, 'classInd.txt'), parse_class))
+        parse_lines(os.path.join(lists, 'classInd.txt'), parse_class))
 
     def parse(line: str) -> Tuple[str, int, str]:
         # "YoYo/v_YoYo_g08_c01.avi", in the training list with " 101" after
@@ -179,7 +175,7 @@ def _ucf(folder: str) -> Tuple[Triples, Triples]:
         return f'{name}/{frame}', labels[action], name
 
     return tuple(
-        read_lines(os.path.join(lists, name), parse)
+        parse_lines(os.path.join(lists, name), parse)
         for name in ('trainlist01.txt', 'testlist01.txt'))
 
 
@@ -205,20 +201,20 @@ def _year_first(name: str) -> str:
     return f'{year} {model}'
 
 
-def _read_mat(path: str, take: Callable[[Dict[str, Any]], list]) -> list:
-    """What ``take`` finds in a .mat file (version 5).
+def _read_mat(path: str, extract: Callable[[Dict[str, Any]], list]) -> list:
+    """Read a .mat file of version 5 and extract a list from its content.
 
     Raises:
-        ValueError: It is no such file, or holds something else.
+        ValueError: If it is no such file, or if ``extract`` fails.
     """
     try:
-        return take(mat4py.loadmat(path))
+        return extract(mat4py.loadmat(path))
     except Exception as error:  # a broken file breaks the parser anywhere
         raise ValueError(f'{path} is not the .mat file that was expected '
                          f'({error!r}).') from error
 
 
-_WHOLE = {  # one list, to be split in three
+_ONE_LIST = {  # to be split into train, val and test
     'caltech101': lambda folder, images: _class_folders(
         images, CALTECH_NAMES, CALTECH_DROPPED),
     'oxford_flowers': _flowers,
@@ -226,7 +222,7 @@ _WHOLE = {  # one list, to be split in three
     'dtd': lambda folder, images: _class_folders(images, {}),
     'eurosat': lambda folder, images: _class_folders(images, EUROSAT_NAMES),
 }
-_IN_TWO = {  # a list for training and one for testing
+_TWO_LISTS = {  # one for training and validation, one for testing
     'oxford_pets': _pets,
     'stanford_cars': _cars,
     'sun397': _sun,

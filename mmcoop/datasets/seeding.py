@@ -10,7 +10,7 @@ import torch
 
 
 class SharedInt:
-    """A number that worker processes which live on see change."""
+    """An integer in shared memory, which persistent workers see change."""
 
     def __init__(self, value: int) -> None:
         self._value = torch.tensor(value).share_memory_()
@@ -25,11 +25,12 @@ class SharedInt:
         return SharedInt(self.get())  # a plain copy would not be shared
 
 
-def image_seed(seed: int, epoch: int, info: dict) -> int:
-    """A 32-bit seed for one image in one epoch.
+def get_image_seed(seed: int, epoch: int, info: dict) -> int:
+    """Return a 32-bit seed for one image in one epoch.
 
-    The image is known by its file and folder name, so that neither the place
-    of the data nor the other images matter; without a file, by its index.
+    An image is identified by its file name and the name of its folder, so
+    that neither the data root nor other images matter. An image without a
+    file is identified by its index.
     """
     path = info.get('img_path')
     name = '/'.join(PurePath(path).parts[-2:]) if path \
@@ -39,7 +40,7 @@ def image_seed(seed: int, epoch: int, info: dict) -> int:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed what transforms draw from, and put everything back afterwards."""
+    """Seed the generators of Python, NumPy and PyTorch, then restore them."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""Image lists, and data sets that are made of them; own split files."""
+"""Image lists, the base class of data sets with lists, and split files."""
 import json
 import os
 from dataclasses import dataclass
@@ -10,83 +10,84 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from ..catalog import LAYOUT_URL, SPLITS
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
-from .images import check_images
+from .images import check_images, check_unreadable
 
 
 @dataclass(frozen=True)
-class Lists:
+class ImageLists:
     """The images of some splits.
 
     Args:
-        classes: Class names, by label.
-        items: For each split (path relative to the image folder, label) of
+        classes: The class name of each label.
+        items: For each split, (path relative to the image folder, label) of
             every image.
-        by_rule: The split was made here, not read.
+        by_rule: Whether the split was made here by the published rule, not
+            read from a file.
     """
     classes: Tuple[str, ...]
     items: Dict[str, List[Tuple[str, int]]]
     by_rule: bool = False
 
 
-def make_lists(splits: Dict[str, Iterable[tuple]],
-               place: str,
-               by_rule: bool = False) -> Lists:
-    """Lists from (path, label, class name) of every image.
-
-    Labels are those of all splits together, 0 to K - 1.
+def build_image_lists(splits: Dict[str, Iterable[tuple]],
+                      origin: str,
+                      by_rule: bool = False) -> ImageLists:
+    """Build lists from (path, label, class name) of every image.
 
     Args:
-        splits: The triples of each split.
-        place: Where they come from, for errors.
-        by_rule: See :class:`Lists`.
+        splits: The triples of each split. All splits together must have the
+            labels 0 to K - 1.
+        origin: The file or folder the triples come from, for error messages.
+        by_rule: See :class:`ImageLists`.
 
     Raises:
-        ValueError: A label without images, or one with two names.
+        ValueError: If a label has no images or several names.
     """
     names, items = {}, {}
     for split, triples in splits.items():
         items[split] = []
         for path, label, name in triples:
             if names.setdefault(label, name) != name:
-                raise ValueError(f'{place}: label {label} is both '
+                raise ValueError(f'{origin}: label {label} is both '
                                  f'{names[label]!r} and {name!r}.')
             items[split].append((path, label))
     if sorted(names) != list(range(len(names))):
-        raise ValueError(f'{place}: labels are not 0 to {len(names) - 1}.')
+        raise ValueError(f'{origin}: labels are not 0 to {len(names) - 1}.')
     classes = tuple(names[label] for label in range(len(names)))
-    return Lists(classes, items, by_rule)
+    return ImageLists(classes, items, by_rule)
 
 
-def read_split_file(path: str) -> Lists:
-    """Read a ``split_zhou_*.json`` or one's own of that form.
+def read_split_file(path: str) -> ImageLists:
+    """Read a ``split_zhou_*.json`` or another file of this format.
 
     Raises:
-        ValueError: It is no split file.
+        ValueError: If the file has another format.
     """
     try:
         with open(path, encoding='utf-8') as file:
             content = json.load(file)
-        splits = {split: [_triple(*item) for item in content[split]]
+        splits = {split: [_check_triple(*item) for item in content[split]]
                   for split in SPLITS}
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path} is no split file ({error!r}): it should hold {{"train": '
             '[[path, label, class name], ...], "val": ..., "test": ...}.'
         ) from error
-    return make_lists(splits, path)
+    return build_image_lists(splits, path)
 
 
-def _triple(path: str, label: int, name: str) -> Tuple[str, int, str]:
+def _check_triple(path: str, label: int, name: str) -> Tuple[str, int, str]:
     if not isinstance(path, str) or not isinstance(name, str):
         raise TypeError(f'no names: {path!r}, {name!r}')
     return path, int(label), name
 
 
-def read_lines(path: str, parse: Callable[[str], object]) -> list:
-    """What ``parse`` makes of each line that is not empty.
+def parse_lines(path: str, parse: Callable[[str], object]) -> list:
+    """Apply ``parse`` to each line of a file that is not empty.
 
     Raises:
-        ValueError: It makes nothing of a line; the message names it.
+        ValueError: If ``parse`` raises one or a LookupError. The message
+            names the line.
     """
     parsed = []
     with open(path, encoding='utf-8') as file:
@@ -100,8 +101,8 @@ def read_lines(path: str, parse: Callable[[str], object]) -> list:
     return parsed
 
 
-def image_names(folder: str) -> List[str]:
-    """The image files of a folder, sorted by name; hidden ones are not."""
+def list_images(folder: str) -> List[str]:
+    """Return the sorted names of a folder's images, without hidden files."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries
                       if entry.name.lower().endswith(IMG_EXTENSIONS)
@@ -109,19 +110,20 @@ def image_names(folder: str) -> List[str]:
 
 
 class ListedDataset(BaseDataset):
-    """One split of image lists; a subclass says how to read the lists.
+    """The base class of data sets that read image lists.
 
     Args:
         split: ``train``, ``val`` or ``test``.
-        unreadable: For a test split: ``stop`` at an image that cannot be
-            read, or ``skip`` it. (Training images are looked at when
-            :class:`FewShotDataset` has drawn them.)
+        unreadable: What to do if images of the test split cannot be read:
+            ``stop`` raises an error, ``skip`` leaves them out. (Training
+            images are checked by :class:`FewShotDataset` after the draw.)
         class_subset: ``base`` or ``new`` classes, or their names; None keeps
             all. See :func:`keep_classes`.
-        **kwargs: Of mmpretrain's ``BaseDataset``.
+        **kwargs: Arguments of mmpretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: An unknown split or ``unreadable``, or an empty list.
+        ValueError: If ``split`` or ``unreadable`` is unknown, or if the split
+            has no images.
     """
 
     def __init__(self, split: str, unreadable: str = 'stop',
@@ -129,21 +131,19 @@ class ListedDataset(BaseDataset):
         if split not in SPLITS:
             raise ValueError(
                 f'split={split!r}: choose from {", ".join(SPLITS)}.')
-        if unreadable not in ('stop', 'skip'):
-            raise ValueError(
-                f"unreadable={unreadable!r}: choose 'stop' or 'skip'.")
+        check_unreadable(unreadable)
         check_class_subset(class_subset)
         self.split = split
         self.class_subset = class_subset
         self.unreadable = unreadable
         super().__init__(test_mode=split == 'test', **kwargs)
 
-    def read_lists(self) -> Lists:
-        """Lists that hold at least this split.
+    def read_lists(self) -> ImageLists:
+        """Return lists that include this split; subclasses implement it.
 
         Raises:
-            FileNotFoundError: Something is missing.
-            ValueError: Something is not what it should be.
+            FileNotFoundError: If files or folders are missing.
+            ValueError: If a file has another content than expected.
         """
         raise NotImplementedError
 
@@ -154,7 +154,7 @@ class ListedDataset(BaseDataset):
                              f'of {self.ann_file or self.img_prefix} is '
                              'empty.')
         self._metainfo.setdefault('classes', lists.classes)
-        self._metainfo['split'] = self.split  # results tell it
+        self._metainfo['split'] = self.split  # recorded in result.json
         data_list, self._metainfo = keep_classes([
             dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
             for path, label in lists.items[self.split]
@@ -170,34 +170,32 @@ class ListedDataset(BaseDataset):
 
 @DATASETS.register_module()
 class SplitFileDataset(ListedDataset):
-    """Images listed in a split file: one's own data set in CoOp's form.
+    """Images listed in a split file, for a data set of your own.
 
     The file holds ``{"train": [[path, label, class name], ...], "val": ...,
-    "test": ...}``. (For the published data sets :class:`CoOpDataset` knows
-    the places.)
+    "test": ...}``. For the published data sets use :class:`CoOpDataset`.
 
     Args:
         ann_file: The split file, relative to ``data_root``.
         split: ``train``, ``val`` or ``test``.
-        **kwargs: ``unreadable`` of :class:`ListedDataset`; ``data_root``,
-            ``data_prefix`` (the image folder, relative to ``data_root``) and
-            others of mmpretrain's ``BaseDataset``.
+        **kwargs: ``unreadable`` of :class:`ListedDataset`, and arguments of
+            mmpretrain's ``BaseDataset`` such as ``data_root`` and
+            ``data_prefix`` (the image folder, relative to ``data_root``).
 
     Raises:
-        FileNotFoundError: The split file or the image folder is missing.
-        ValueError: An unknown split, or a file that is no split file.
+        FileNotFoundError: If the split file or the image folder is missing.
+        ValueError: If the split is unknown or the file is no split file.
     """
 
     def __init__(self, ann_file: str, split: str, **kwargs) -> None:
         super().__init__(ann_file=ann_file, split=split, **kwargs)
 
-    def read_lists(self) -> Lists:
-        missing = [
-            f'the {what} {path}' for what, path, is_there in (
-                ('split file', self.ann_file, os.path.isfile),
-                ('image folder', self.img_prefix, os.path.isdir))
-            if not is_there(path)
-        ]
+    def read_lists(self) -> ImageLists:
+        missing = []
+        if not os.path.isfile(self.ann_file):
+            missing.append(f'the split file {self.ann_file}')
+        if not os.path.isdir(self.img_prefix):
+            missing.append(f'the image folder {self.img_prefix}')
         if missing:
             raise FileNotFoundError(
                 f'missing: {" and ".join(missing)}. Put the data set there, '

@@ -8,7 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, TestLoop, ValLoop
 from mmengine.runner.amp import autocast
 from mmpretrain.engine import VisualizationHook
 
-from ..features.keys import Digests, NotCacheable
+from ..features.keys import HashCache, NotCacheable
 from ..features.source import FeatureSource
 from ..registry import HOOKS
 from .data_hooks import EpochHook
@@ -44,7 +44,7 @@ class FeatureCacheHook(Hook):
                              'number of at least 1 is needed, or None.')
         self.views = views
         self.folder = folder
-        self._digests = Digests()
+        self._digests = HashCache()
         self._used = {}  # the source of what each loop's loader gives
         self._said = set()
 

@@ -1,10 +1,11 @@
-"""Features of the frozen image tower, computed once and kept.
+"""Features of the frozen image tower, computed once and cached on disk.
 
-    source    what a loop's images are called, and whether they may be cached
-    keys      exact names of towers, pipelines and images
-    store     the folder on disk, for many processes
-    compute   what is missing; exchange: shared between ranks
-    dataset   features in the place of images
+    source    whether a loader's images can be cached, and under which keys
+    keys      exact hashes of towers, pipelines and images
+    store     the cache folder, which many processes share
+    compute   computes missing features
+    exchange  divides this work among ranks
+    dataset   a data set and a loader of features instead of images
 
-:class:`mmcoop.FeatureCacheHook` puts them to use.
+:class:`mmcoop.FeatureCacheHook` uses them in mmengine's loops.
 """

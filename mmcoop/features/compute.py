@@ -1,4 +1,4 @@
-"""From images to features: what is missing is computed, the rest is read."""
+"""Read features from the store, and compute those that are missing."""
 import logging
 import time
 from contextlib import AbstractContextManager
@@ -9,40 +9,41 @@ import torch.nn as nn
 from mmengine.logging import print_log
 from torch.utils.data import DataLoader, Dataset
 
-from .dataset import pack
-from .exchange import exchange, share_of_missing
+from .dataset import pack_data_sample
+from .exchange import assign_missing_rows, exchange_rows
 from .keys import NotCacheable
 from .store import FeatureStore
 
-SAVE_EVERY = 30  # seconds: a killed run loses no more
-SAY_EVERY = 10  # seconds
+SAVE_INTERVAL = 30  # seconds: an interrupted run loses no more
+LOG_INTERVAL = 10  # seconds
 
-Item = Tuple[int, Optional[int]]  # index of an image; epoch, or None
+Item = Tuple[int, Optional[int]]  # index of an image; epoch of a view or None
 
 
 def gather_features(keys: List[bytes],
                     store: Optional[FeatureStore],
                     encode: Callable[[List[int]], Iterator[torch.Tensor]],
                     shared: bool = False) -> Tuple[torch.Tensor, int, int]:
-    """Features for keys, from the store or computed (and stored).
+    """Read features from a store, compute the missing ones and store them.
 
     Args:
-        keys: A key for each feature; equal keys mean equal features.
-        store: Where features are kept; None: nowhere.
-        encode: From positions in ``keys`` to their features, (b, E) at a
-            time and in order.
-        shared: All ranks ask for the same features: each computes a share.
+        keys: One key per feature; equal keys mean equal features.
+        store: The store; None computes all features and keeps none.
+        encode: Yields the features of given positions in ``keys``, in order
+            and as batches (b, E).
+        shared: Whether all ranks pass the same keys. Then each computes a
+            share, and they exchange the results.
 
     Returns:
-        (len(keys), E), fp32; how many of them came from the store, and how
-        many this rank computed.
+        The features (len(keys), E) in fp32, the number of those read from the
+        store, and the number of those computed by this rank.
     """
     have = torch.zeros(len(keys), dtype=torch.bool)
     features = None
 
     def fill(rows: List[int], part: torch.Tensor) -> None:
         nonlocal features
-        if features is None:  # now the width is known
+        if features is None:  # the first part tells the width
             features = torch.empty(len(keys), part.shape[1])
         features[rows] = part
         have[rows] = True
@@ -51,48 +52,48 @@ def gather_features(keys: List[bytes],
         for rows, part in store.read(keys):
             fill(rows, part)
     found = int(have.sum())
-    todo = (share_of_missing(have) if shared else
-            (~have).nonzero().flatten()).tolist()
-    saver = _Saver(store)
+    missing = (assign_missing_rows(have) if shared else
+               (~have).nonzero().flatten()).tolist()
+    writer = _BufferedWriter(store)
     done = 0
     try:
-        for part in encode(todo) if todo else ():
-            rows = todo[done:done + len(part)]
+        for part in encode(missing) if missing else ():
+            rows = missing[done:done + len(part)]
             fill(rows, part)
-            saver.add([keys[row] for row in rows], part)
+            writer.add([keys[row] for row in rows], part)
             done += len(part)
-    finally:  # also what an interrupted run has computed
-        saver.save()
+    finally:  # an interrupted run keeps what it has computed
+        writer.flush()
     if shared:
-        features = exchange(features, have)
+        features = exchange_rows(features, have)
     return features, found, done
 
 
-class _Saver:
-    """Writes new features into a store, twice a minute."""
+class _BufferedWriter:
+    """Collects features and writes them to a store twice a minute."""
 
     def __init__(self, store: Optional[FeatureStore]) -> None:
         self.store = store
-        self._start()
+        self._reset()
 
-    def _start(self) -> None:
-        self.keys, self.parts, self.since = [], [], time.perf_counter()
+    def _reset(self) -> None:
+        self.keys, self.parts, self.start = [], [], time.perf_counter()
 
     def add(self, keys: List[bytes], features: torch.Tensor) -> None:
         if self.store is not None:
             self.keys += keys
             self.parts.append(features)
-            if time.perf_counter() - self.since > SAVE_EVERY:
-                self.save()
+            if time.perf_counter() - self.start > SAVE_INTERVAL:
+                self.flush()
 
-    def save(self) -> None:
+    def flush(self) -> None:
         if self.keys:
             self.store.write(self.keys, torch.cat(self.parts))
-        self._start()
+        self._reset()
 
 
-class _Items(Dataset):
-    """Some images of a data set, some of them in the views of some epochs."""
+class _ImageViews(Dataset):
+    """Some images of a data set, as they are or in the view of an epoch."""
 
     def __init__(self, images: Any, items: List[Item]) -> None:
         self.images = images
@@ -104,9 +105,9 @@ class _Items(Dataset):
     def __getitem__(self, i: int) -> dict:
         idx, epoch = self.items[i]
         item = self.images[idx] if epoch is None \
-            else self.images.view(idx, epoch)
-        if not _same_labels(item['data_samples'],
-                            pack(self.images, idx)['data_samples']):
+            else self.images.get_view(idx, epoch)
+        expected = pack_data_sample(self.images, idx)
+        if not _are_equal(item['data_samples'], expected['data_samples']):
             raise NotCacheable(
                 'the pipeline changes labels, or took another image for '
                 f'{self.images.get_data_info(idx).get("img_path")}: its '
@@ -115,55 +116,62 @@ class _Items(Dataset):
         return item
 
 
-def _same_labels(seen: Any, expected: Any) -> bool:
-    """Whether two data samples say the same of one image."""
-    return seen.keys() == expected.keys() and all(
-        torch.equal(seen.get(key), value) if isinstance(value, torch.Tensor)
-        else seen.get(key) == value for key, value in expected.items()
-    ) and seen.get('sample_idx') == expected.get('sample_idx')
+def _are_equal(sample: Any, expected: Any) -> bool:
+    """Compare the labels and the index of two data samples."""
+    return sample.keys() == expected.keys() and all(
+        torch.equal(sample.get(key), value) if isinstance(value, torch.Tensor)
+        else sample.get(key) == value for key, value in expected.items()
+    ) and sample.get('sample_idx') == expected.get('sample_idx')
 
 
 @torch.no_grad()
-def encode(model: nn.Module, items: List[Item], loader: DataLoader,
-           precision: Callable[[], AbstractContextManager]
-           ) -> Iterator[torch.Tensor]:
+def encode_images(model: nn.Module, items: List[Item], loader: DataLoader,
+                  autocast: Callable[[], AbstractContextManager]
+                  ) -> Iterator[torch.Tensor]:
     """Encode images as a loop over ``loader`` would.
 
     Args:
-        model: The classifier: its data preprocessor and its backbone.
-        items: Which images of the loader's data set, and which views.
-        loader: Its batch size (on a CPU: no more than 16), collation and
-            workers are taken.
-        precision: Makes the context of the loop's autocast.
+        model: The classifier, whose data preprocessor and backbone are used.
+        items: The images of the loader's data set and their views.
+        loader: The loader that gives the batch size, the collation and the
+            number of workers.
+        autocast: Returns the context manager of the loop's precision.
 
     Yields:
-        (b, E), fp32, on the CPU.
+        Features (b, E) in fp32 on the CPU.
     """
     size = loader.batch_size
     batches = DataLoader(
-        _Items(loader.dataset, items),
+        _ImageViews(loader.dataset, items),
         batch_size=size,
         num_workers=min(loader.num_workers, len(items) // size),
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,
         worker_init_fn=loader.worker_init_fn,
         generator=torch.Generator())  # leaves the global one alone
-    for batch in with_progress(batches, len(items), size):
+    for batch in log_progress(batches, len(items), size):
         images = model.data_preprocessor(batch, False)['inputs']
-        with precision():
+        with autocast():
             features = model.backbone(images)[-1]
         yield features.float().cpu()
 
 
-def with_progress(steps: Iterable, total: int, step: int = 1,
-                  what: str = 'images encoded') -> Iterator:
-    """Say every ten seconds how far a walk has come."""
-    start = said = time.perf_counter()
+def log_progress(steps: Iterable, total: int, step: int = 1,
+                 what: str = 'images encoded') -> Iterator:
+    """Iterate over ``steps``, and log the progress every ten seconds.
+
+    Args:
+        steps: What to iterate over.
+        total: The number of images.
+        step: The number of images of each step.
+        what: What happens to the images, for the log.
+    """
+    start = last = time.perf_counter()
     for i, value in enumerate(steps):
         yield value
         now = time.perf_counter()
-        if now - said > SAY_EVERY:
-            said = now
+        if now - last > LOG_INTERVAL:
+            last = now
             done = min((i + 1) * step, total)
             rate = done / (now - start)
             print_log(

@@ -1,4 +1,4 @@
-"""A data set of features in the place of a data set of images."""
+"""A data set and a data loader of features instead of images."""
 from typing import Any, Optional, Sequence
 
 import torch
@@ -6,15 +6,16 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class FeatureDataset(Dataset):
-    """Another data set, with features where its images would be.
+    """Features in place of the images of another data set.
 
-    An item is what the pipeline's last transform packs (labels, path, index)
-    with ``inputs`` (E, ). Everything else is asked of the data set of images.
+    An item is what the pipeline's last transform packs (labels, path, index),
+    with ``inputs`` of shape (E, ). All other attributes are those of the data
+    set of images.
 
     Args:
         images: The data set of images.
-        features: (V, n, E): V views of n images.
-        indices: Which images they are; None: all, in order.
+        features: (V, n, E), V views of n images.
+        indices: The indices of these n images; None if they are all images.
     """
 
     def __init__(self, images: Any, features: torch.Tensor,
@@ -27,11 +28,11 @@ class FeatureDataset(Dataset):
         }
 
     def set_epoch(self, epoch: int) -> None:
-        """Epoch e shows view e modulo V; see :class:`mmcoop.EpochHook`."""
+        """Show view ``epoch`` modulo V; :class:`mmcoop.EpochHook` calls it."""
         self.epoch = epoch
 
     def __getitem__(self, idx: int) -> dict:
-        item = pack(self.images, idx)
+        item = pack_data_sample(self.images, idx)
         view = self.epoch % len(self.features)
         item['inputs'] = self.features[view, self.rows[idx]]
         return item
@@ -40,18 +41,18 @@ class FeatureDataset(Dataset):
         return len(self.images)
 
     def __getattr__(self, name: str) -> Any:
-        # not for what copy and pickle look for in an object not yet filled
+        # copy and pickle ask an object that has no attributes yet
         if name == 'images' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.images, name)
 
 
 class FeatureLoader(DataLoader):
-    """A loader of features: batches, order and collation as the original's.
+    """A loader of features with batches, order and collation of another.
 
     Args:
         original: The loader of images, kept as ``original``.
-        dataset: The features.
+        dataset: The features of its images.
     """
 
     def __init__(self, original: DataLoader, dataset: FeatureDataset) -> None:
@@ -66,6 +67,6 @@ class FeatureLoader(DataLoader):
             generator=original.generator)
 
 
-def pack(images: Any, idx: int) -> dict:
-    """What the pipeline packs beside an image, from its data info alone."""
+def pack_data_sample(images: Any, idx: int) -> dict:
+    """Pack the labels and other data of an item without loading its image."""
     return images.pipeline.transforms[-1].transform(images.get_data_info(idx))

@@ -1,17 +1,22 @@
-"""Ranks share the computing of features; no common file system is needed."""
+"""Ranks share the computation of features, without a common file system."""
 from typing import Optional
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 
-ROWS = 20_000  # at a time: some 40 MB
+ROWS = 20_000  # per all_reduce: about 40 MB
 
 
-def share_of_missing(have: torch.Tensor) -> torch.Tensor:
-    """This rank's share of the rows that no rank has.
+def assign_missing_rows(have: torch.Tensor) -> torch.Tensor:
+    """Divide the rows that no rank has among the ranks.
+
+    All ranks must call this.
 
     Args:
-        have: (n, ) bool: which rows this rank has. All ranks call this.
+        have: (n, ) bool, the rows that this rank has.
+
+    Returns:
+        The indices of the rows that this rank is to compute.
     """
     anywhere = have.int()
     all_reduce(anywhere, 'max')
@@ -19,16 +24,19 @@ def share_of_missing(have: torch.Tensor) -> torch.Tensor:
     return missing[get_rank()::get_world_size()]
 
 
-def exchange(features: Optional[torch.Tensor],
-             have: torch.Tensor) -> torch.Tensor:
-    """Give every rank every row.
+def exchange_rows(features: Optional[torch.Tensor],
+                  have: torch.Tensor) -> torch.Tensor:
+    """Give every row to every rank.
+
+    All ranks must call this.
 
     Args:
         features: (n, E) with the rows that this rank has; None if it has none.
-        have: (n, ) bool: which. Each row must be at some rank.
+        have: (n, ) bool, the rows that this rank has. Every row must be on
+            some rank.
 
     Returns:
-        (n, E), bit by bit as the lowest rank that has it had each row.
+        (n, E). Each row is bitwise that of the lowest rank that had it.
     """
     rank, world = get_rank(), get_world_size()
     incomplete = torch.tensor(int(not have.all()))
@@ -41,7 +49,7 @@ def exchange(features: Optional[torch.Tensor],
     all_reduce(owner, 'min')
     if features is None:
         features = torch.empty(len(have), int(width))
-    features[owner != rank] = 0  # then the sum is the owner's row, exactly
+    features[owner != rank] = 0  # then the sum is exactly the owner's row
     for rows in features.split(ROWS):
         all_reduce(rows, 'sum')
     return features

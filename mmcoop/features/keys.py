@@ -1,36 +1,36 @@
-"""What identifies a feature: the tower, the way to it, the image.
+"""Exact keys of features: hashes of the tower, the preprocessing, the image.
 
-Everything here is exact: content is hashed, never dates or file names. What
-cannot be named for certain raises :class:`NotCacheable`.
+Keys depend on contents, never on dates or file names. If something cannot be
+identified exactly, :class:`NotCacheable` is raised.
 """
 import hashlib
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
 from mmcv.transforms import BaseTransform
 
-from ..datasets.images import file_stamp
+from ..datasets.images import get_file_stamp
 
-FORMAT = 1  # of the keys and of the files in a store
-# whatever decodes, resizes or computes: another version, another store
+FORMAT = 1  # version of the keys and of the files in a store
+# they decode, resize or compute: another version needs another store
 LIBRARIES = ('PIL', 'cv2', 'mmcoop', 'mmcv', 'mmpretrain', 'open_clip',
              'timm', 'torch', 'torchvision')
-PLAIN = (int, float, str, bool, type(None))
-# the rest of a data info could change what a transform does
-NOT_READ = ('img_path', 'gt_label', 'sample_idx')
+PLAIN_TYPES = (int, float, str, bool, type(None))
+# all other keys of a data info could change what a transform does
+IGNORED_INFO_KEYS = ('img_path', 'gt_label', 'sample_idx')
 
 
 class NotCacheable(ValueError):
-    """Features cannot be kept here; the message says why."""
+    """Features cannot be cached; the message is the reason."""
 
 
-def digest(*parts: bytes) -> bytes:
-    """32 bytes that stand for a sequence of byte strings."""
+def hash_parts(*parts: bytes) -> bytes:
+    """Return a 32-byte hash of a sequence of byte strings."""
     total = hashlib.blake2b(digest_size=32)
     for part in parts:
         total.update(len(part).to_bytes(8, 'little'))
@@ -38,46 +38,50 @@ def digest(*parts: bytes) -> bytes:
     return total.digest()
 
 
-def as_json(value: Any) -> bytes:
-    """One spelling for equal values; TypeError for what is not plain."""
+def to_json(value: Any) -> bytes:
+    """Return the same JSON for equal values.
+
+    Raises:
+        TypeError: If the value is not made of JSON's types.
+    """
     return json.dumps(value, sort_keys=True).encode()
 
 
-def store_key(identity: dict) -> str:
-    """The name of the folder for features of one tower and pipeline."""
-    return digest(as_json(identity)).hex()[:20]
+def get_store_key(identity: dict) -> str:
+    """Return the folder name of the features of a tower and pipeline."""
+    return hash_parts(to_json(identity)).hex()[:20]
 
 
-def tower_digest(tower: nn.Module) -> str:
-    """Every weight and buffer, bit by bit, and how the tower is built."""
+def hash_tower(tower: nn.Module) -> str:
+    """Hash all weights and buffers bit by bit, and all modules' settings."""
     parts = []
     for name, module in tower.named_modules():
         settings = {key: repr(value) for key, value in vars(module).items()
                     if _is_setting(value)}
-        parts.append(as_json([name, _kind(module), module.extra_repr(),
+        parts.append(to_json([name, _get_type(module), module.extra_repr(),
                               settings]))
-    for name, tensor in tensors_of(tower):
+    for name, tensor in _named_tensors(tower):
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         parts += [
-            as_json([name, str(tensor.dtype), list(tensor.shape)]),
+            to_json([name, str(tensor.dtype), list(tensor.shape)]),
             flat.view(torch.uint8).numpy().data
         ]
-    return digest(*parts).hex()
+    return hash_parts(*parts).hex()
 
 
 def _is_setting(value: Any) -> bool:
     if isinstance(value, tuple):
-        return all(_is_setting(item) for item in value)
-    return isinstance(value, (*PLAIN, torch.dtype))
+        return all(map(_is_setting, value))
+    return isinstance(value, (*PLAIN_TYPES, torch.dtype))
 
 
-def tensors_of(module: nn.Module) -> list:
-    """(name, tensor) of all parameters and buffers, saved ones or not."""
+def _named_tensors(module: nn.Module) -> List[Tuple[str, torch.Tensor]]:
+    """All parameters and buffers, persistent or not."""
     return [*module.named_parameters(), *module.named_buffers()]
 
 
-def preprocessor_state(preprocessor: nn.Module) -> dict:
-    """What the data preprocessor does to images (not to labels)."""
+def get_preprocessor_state(preprocessor: nn.Module) -> dict:
+    """Return what determines a data preprocessor's effect on images."""
     return dict(
         to_rgb=preprocessor.to_rgb,
         pad=[preprocessor.pad_size_divisor, preprocessor.pad_value],
@@ -85,36 +89,37 @@ def preprocessor_state(preprocessor: nn.Module) -> dict:
            for name, buffer in preprocessor.named_buffers()})
 
 
-def transform_state(transform: BaseTransform) -> dict:
-    """All that a built transform holds, its defaults included.
+def get_transform_state(transform: BaseTransform) -> dict:
+    """Return the type and all attributes of a transform.
 
     Raises:
-        NotCacheable: It holds something that has no certain name.
+        NotCacheable: If an attribute is not made of plain values.
     """
-    return dict(type=_kind(transform),
-                **{key: _state(value, transform)
+    return dict(type=_get_type(transform),
+                **{key: _to_plain(value, transform)
                    for key, value in vars(transform).items()})
 
 
-def _state(value: Any, owner: Any) -> Any:
-    if isinstance(value, PLAIN):
+def _to_plain(value: Any, owner: Any) -> Any:
+    if isinstance(value, PLAIN_TYPES):
         return value
     if isinstance(value, (list, tuple)):
-        return [_state(item, owner) for item in value]
+        return [_to_plain(item, owner) for item in value]
     if isinstance(value, dict):
-        return {str(key): _state(item, owner) for key, item in value.items()}
+        return {str(key): _to_plain(item, owner)
+                for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.tolist()]
     raise NotCacheable(f'{type(owner).__name__} holds a '
                        f'{type(value).__name__}')
 
 
-def _kind(thing: Any) -> str:
+def _get_type(thing: Any) -> str:
     return f'{type(thing).__module__}.{type(thing).__qualname__}'
 
 
-def precision_state(device: torch.device) -> dict:
-    """In which numbers the tower computes, at the place of the call."""
+def get_precision_state(device: torch.device) -> dict:
+    """Return the numeric precision that is in force on a device."""
     kind = device.type
     return dict(
         device=kind,
@@ -124,68 +129,75 @@ def precision_state(device: torch.device) -> dict:
         tf32=torch.backends.cudnn.allow_tf32 if kind == 'cuda' else None)
 
 
-def versions() -> dict:
+def get_versions() -> dict:
+    """Return the versions of the imported :data:`LIBRARIES`."""
     return {name: getattr(sys.modules.get(name), '__version__', None)
             for name in LIBRARIES}
 
 
-def image_keys(infos: Sequence[dict],
-               seeds: Optional[Sequence[Sequence[int]]],
-               digests: 'Digests',
-               progress: Callable = iter) -> List[bytes]:
-    """A key for each image, or for each of its views.
+def make_image_keys(infos: Sequence[dict],
+                    seeds: Optional[Sequence[Sequence[int]]],
+                    hashes: 'HashCache',
+                    progress: Callable = iter) -> List[bytes]:
+    """Make a key for each image, or for each view of each image.
+
+    A key is a 32-byte hash of the file's content, of the data info without
+    :data:`IGNORED_INFO_KEYS`, and of the view's seed.
 
     Args:
-        infos: Data infos, each with a local file ``img_path``.
-        seeds: For random views: for each view, a seed for each image.
-        digests: Remembers what was hashed.
-        progress: Wrapper of the walk through the files, for log lines.
+        infos: Data infos, each with a local file as ``img_path``.
+        seeds: For each view, the seed of each image; None if the pipeline is
+            deterministic.
+        hashes: Hashes of files that are already known.
+        progress: Wraps the iteration over files, to log the progress.
 
     Returns:
-        len(infos) keys, or view by view len(seeds) times as many; 32 bytes
-        each, of the file's content, what else the data info says, the seed.
+        len(infos) keys for each view, view by view.
 
     Raises:
-        NotCacheable: A data info holds something else than plain values.
-        OSError: A file cannot be read.
+        NotCacheable: If a data info is not made of plain values.
+        OSError: If a file cannot be read.
     """
     try:
         others = [
-            as_json({k: v for k, v in info.items() if k not in NOT_READ})
-            for info in infos
+            to_json({key: value for key, value in info.items()
+                     if key not in IGNORED_INFO_KEYS}) for info in infos
         ]
     except TypeError as error:
         raise NotCacheable(f'data infos are not plain: {error}') from error
     with ThreadPoolExecutor(8) as pool:
         contents = list(progress(pool.map(
-            digests.file, [info['img_path'] for info in infos])))
+            hashes.hash_file, [info['img_path'] for info in infos])))
     views = [[None] * len(infos)] if seeds is None else seeds
     return [
-        digest(content, other, as_json(seed)) for view in views
+        hash_parts(content, other, to_json(seed)) for view in views
         for content, other, seed in zip(contents, others, view)
     ]
 
 
-class Digests:
-    """Digests of towers and files: taken anew after a change.
+class HashCache:
+    """Hashes of towers and files, computed again after a change.
 
-    Those of files are kept for all runs of a process; a tower is known by
-    where its tensors are, which means something as long as it lives: one run.
+    Hashes of files are shared by all instances of a process. A tower is
+    recognised by the addresses and versions of its tensors, so an instance
+    must not outlive it: use one per run.
     """
     _files = {}
 
     def __init__(self) -> None:
-        self._known = {}
+        self._towers = {}
 
-    def tower(self, tower: nn.Module) -> str:
+    def hash_tower(self, tower: nn.Module) -> str:
+        """Return :func:`hash_tower` of a tower."""
         stamp = tuple((tensor.data_ptr(), tensor._version)
-                      for _, tensor in tensors_of(tower))
-        if stamp not in self._known:
-            self._known[stamp] = tower_digest(tower)
-        return self._known[stamp]
+                      for _, tensor in _named_tensors(tower))
+        if stamp not in self._towers:
+            self._towers[stamp] = hash_tower(tower)
+        return self._towers[stamp]
 
-    def file(self, path: str) -> bytes:
-        stamp = file_stamp(path)
+    def hash_file(self, path: str) -> bytes:
+        """Return a 64-byte hash of a file's content."""
+        stamp = get_file_stamp(path)
         if stamp not in self._files:
             with open(path, 'rb') as file:
                 self._files[stamp] = hashlib.file_digest(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from .keys import Digests, NotCacheable
+from .keys import HashCache, NotCacheable
 from .source import FeatureSource
 
 
@@ -40,7 +40,7 @@ def gather_labelled(model: torch.nn.Module, loader: DataLoader,
         ValueError: The images cannot be encoded once and for all.
     """
     try:
-        source = FeatureSource(model, loader, nullcontext, Digests(),
+        source = FeatureSource(model, loader, nullcontext, HashCache(),
                                folder=folder, all_images=True)
     except NotCacheable as error:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Whether features of a loader's images can be cached, and under what keys."""
+"""Whether a loader's images can be cached as features, and their keys."""
 import logging
 import os
 import time
@@ -18,22 +18,22 @@ from torch.utils.data import DataLoader
 from ..clip import ImageTower
 from ..datasets import FewShotDataset
 from ..datasets.derived import DerivedDataset
-from ..datasets.images import file_stamp
+from ..datasets.images import get_file_stamp
 from ..models import CoOp, DataPreprocessor
-from . import keys as naming
-from .compute import Item, encode, gather_features, with_progress
+from . import keys as hashing
+from .compute import Item, encode_images, gather_features, log_progress
 from .dataset import FeatureDataset, FeatureLoader
-from .keys import Digests, NotCacheable
-from .store import FeatureStore, cache_folder
+from .keys import HashCache, NotCacheable
+from .store import FeatureStore, get_cache_folder
 
-# transforms without chance, and those whose chance DerivedDataset seeds; by
-# name, where their package's version is part of the store's key
-FIXED = {
+# names of transforms of PACKAGES, whose versions are part of the store's key;
+# DerivedDataset seeds the random ones
+DETERMINISTIC = {
     'CenterCrop', 'EfficientNetCenterCrop', 'LoadImage', 'LoadImageFromFile',
     'Normalize', 'PackInputs', 'Pad', 'RenderDemoImage', 'Resize',
     'ResizeEdge'
 }
-SEEDED = FIXED | {
+SEEDABLE = DETERMINISTIC | {
     'ColorJitter', 'RandomCrop', 'RandomErasing', 'RandomFlip',
     'RandomGrayscale', 'RandomResizedCrop'
 }
@@ -41,78 +41,82 @@ PACKAGES = ('mmcv', 'mmcoop', 'mmpretrain')
 
 
 class FeatureSource:
-    """Features in the place of a loader's images.
+    """Features that replace the images of a loader.
+
+    They are cached on disk if keys can identify them exactly, otherwise they
+    are computed for one run.
 
     Args:
         model: The classifier.
         loader: The loader of images.
-        precision: Makes the context of the loop's autocast.
-        digests: Remembers what was hashed.
-        views: None for pipelines without chance; or how many views.
-        folder: The cache folder; None for the user's.
-        all_images: Every rank gets all features, not those alone that its
-            part of a test needs; the ranks share the computing. So it is with
-            ``views`` in any case.
+        autocast: Returns the context manager of the loop's precision.
+        hashes: Hashes of towers and files that are already known.
+        views: The number of random views of each image; None if the pipeline
+            is deterministic.
+        folder: The cache folder; None takes the default.
+        all_images: Whether every rank gets all features, of which the ranks
+            then compute a share each, and not only those of its part of a
+            test. With ``views`` it always does.
 
     Raises:
-        NotCacheable: Features would not be what the images give.
+        NotCacheable: If features cannot replace the images.
     """
 
     def __init__(self,
                  model: nn.Module,
                  loader: DataLoader,
-                 precision: Callable[[], AbstractContextManager],
-                 digests: Digests,
+                 autocast: Callable[[], AbstractContextManager],
+                 hashes: HashCache,
                  views: Optional[int] = None,
                  folder: Optional[str] = None,
                  all_images: bool = False) -> None:
         check_model(model)
         check_loader(loader, views)
         self.model, self.loader, self.images = model, loader, loader.dataset
-        self.precision, self.views = precision, views
+        self.autocast, self.views = autocast, views
         self.all_images = all_images or views is not None
         self.indices = list(range(len(self.images))) if self.all_images \
-            else _needed(loader)
+            else _select_indices(loader)
         self.items: List[Item] = [
-            (index, view) for view in
-            ([None] if views is None else range(views))
+            (index, view)
+            for view in ([None] if views is None else range(views))
             for index in self.indices
         ]
-        self.stamps = {}
-        self.passing = self._why_passing()
-        self.identity = self._identity(digests)
-        if self.passing:
+        self.file_stamps = {}
+        self.uncacheable_reason = self._find_uncacheable_reason()
+        self.identity = self._get_identity(hashes)
+        if self.uncacheable_reason:
             self.folder = None
-            self.keys = [naming.as_json(item) for item in self.items]
+            self.keys = [hashing.to_json(item) for item in self.items]
         else:
-            root = Path(folder).expanduser() if folder else cache_folder()
-            self.folder = root / 'features' / naming.store_key(self.identity)
-            self.keys = self._keys(digests)
+            root = Path(folder).expanduser() if folder else get_cache_folder()
+            self.folder = root / 'features' / hashing.get_store_key(
+                self.identity)
+            self.keys = self._make_keys(hashes)
 
     def same_as(self, other: Optional['FeatureSource']) -> bool:
-        """Whether another source has the very same features."""
+        """Return whether another source has exactly the same features."""
         return other is not None and (
             self.loader is other.loader and self.keys == other.keys
             and self.identity == other.identity)
 
     def load(self) -> FeatureLoader:
-        """The features, from the cache or computed, in a loader."""
+        """Read or compute the features, and return a loader of them."""
         start = time.perf_counter()
         store = None if self.folder is None else FeatureStore(
             self.folder, dict(
                 tower_name=self.model.clip_name,
-                pipeline_short=short(self.images.pipeline.transforms),
+                pipeline_short=summarize(self.images.pipeline.transforms),
                 **self.identity))
         features, found, computed = gather_features(
-            self.keys, store,
-            self._encode, shared=self.all_images)
+            self.keys, store, self._encode, shared=self.all_images)
+        where = self.folder or f'for this run only: {self.uncacheable_reason}'
         print_log(
             f'Features of {len(self.indices)} images'
             + (f' in {self.views} views' if self.views else '')
-            + f': {found} from the cache, {computed} '
-            f'computed, in {time.perf_counter() - start:.1f} s '
-            f'({self.folder or "for this run only: " + self.passing})',
-            'current', logging.INFO)
+            + f': {found} from the cache, {computed} computed, in '
+            f'{time.perf_counter() - start:.1f} s ({where})', 'current',
+            logging.INFO)
         return FeatureLoader(
             self.loader,
             FeatureDataset(
@@ -121,24 +125,24 @@ class FeatureSource:
                 self.indices))
 
     def _encode(self, positions: List[int]) -> Iterator[torch.Tensor]:
-        """Features of items, of files that are still as they were hashed."""
+        """Encode items, and check that files are those that were hashed."""
         items = [self.items[i] for i in positions]
         done = 0
-        for features in encode(self.model, items, self.loader,
-                               self.precision):
+        for features in encode_images(self.model, items, self.loader,
+                                      self.autocast):
             for index, _ in items[done:done + len(features)]:
-                if self.stamps and file_stamp(
-                        self.stamps[index][0]) != self.stamps[index]:
+                stamp = self.file_stamps.get(index)
+                if stamp and get_file_stamp(stamp[0]) != stamp:
                     raise RuntimeError(
-                        f'{self.stamps[index][0]} was changed while its '
-                        'features were computed. Start the run again.')
+                        f'{stamp[0]} was changed while its features were '
+                        'computed. Start the run again.')
             done += len(features)
             yield features
 
-    def _why_passing(self) -> Optional[str]:
-        """Why features may not be kept on disk, if so."""
+    def _find_uncacheable_reason(self) -> Optional[str]:
+        """Return why features must not be kept on disk; None if they may."""
         for transform in self.images.pipeline.transforms:
-            if not is_known(transform, SEEDED):
+            if not is_supported(transform, SEEDABLE):
                 return f'{type(transform).__name__} is not known'
             if getattr(transform, 'backend_args', None):
                 return 'the images are not read from local files'
@@ -148,36 +152,37 @@ class FeatureSource:
                 return f'{path} is no local file'
         return None
 
-    def _identity(self, digests: Digests) -> dict:
-        with self.precision():
-            precision = naming.precision_state(
-                self.model.data_preprocessor.device)
+    def _get_identity(self, hashes: HashCache) -> dict:
+        preprocessor = self.model.data_preprocessor
+        with self.autocast():
+            precision = hashing.get_precision_state(preprocessor.device)
         transforms = self.images.pipeline.transforms
         return dict(
-            format=naming.FORMAT,
-            tower=digests.tower(self.model.backbone),
-            preprocessor=naming.preprocessor_state(
-                self.model.data_preprocessor),
-            pipeline=[naming.transform_state(t) for t in transforms]
-            if not self.passing else repr(transforms),
+            format=hashing.FORMAT,
+            tower=hashes.hash_tower(self.model.backbone),
+            preprocessor=hashing.get_preprocessor_state(preprocessor),
+            pipeline=repr(transforms) if self.uncacheable_reason else
+            [hashing.get_transform_state(t) for t in transforms],
             precision=precision,
-            versions=naming.versions())
+            versions=hashing.get_versions())
 
-    def _keys(self, digests: Digests) -> List[bytes]:
+    def _make_keys(self, hashes: HashCache) -> List[bytes]:
         infos = [self.images.get_data_info(i) for i in self.indices]
-        self.stamps = {index: file_stamp(info['img_path'])
-                       for index, info in zip(self.indices, infos)}
+        self.file_stamps = {
+            index: get_file_stamp(info['img_path'])
+            for index, info in zip(self.indices, infos)
+        }
         seeds = None if self.views is None else [
-            [self.images.view_seed(index, view) for index in self.indices]
+            [self.images.get_view_seed(index, view) for index in self.indices]
             for view in range(self.views)
         ]
-        return naming.image_keys(
-            infos, seeds, digests, lambda walk: with_progress(
-                walk, len(infos), what='files looked at'))
+        return hashing.make_image_keys(
+            infos, seeds, hashes, lambda files: log_progress(
+                files, len(infos), what='files looked at'))
 
 
 def check_model(model: nn.Module) -> None:
-    """Raises NotCacheable unless features stand for images in the model."""
+    """Raise NotCacheable unless the model can use features for images."""
     if not isinstance(model, CoOp) or \
             type(model).extract_feat is not CoOp.extract_feat:
         raise NotCacheable(f'the model is a {type(model).__name__}, not a '
@@ -196,7 +201,7 @@ def check_model(model: nn.Module) -> None:
 
 
 def check_loader(loader: DataLoader, views: Optional[int]) -> None:
-    """Raises NotCacheable unless it is known what the loader gives."""
+    """Raise NotCacheable unless the loader's images are reproducible."""
     images = loader.dataset
     if loader.batch_size is None:
         raise NotCacheable('the loader has a batch sampler of its own')
@@ -213,21 +218,22 @@ def check_loader(loader: DataLoader, views: Optional[int]) -> None:
     if not transforms or type(transforms[-1]) is not PackInputs:
         raise NotCacheable('the pipeline does not end with PackInputs')
     for transform in transforms:
-        if views is None and not is_known(transform, FIXED):
+        if views is None and not is_supported(transform, DETERMINISTIC):
             raise NotCacheable('the pipeline has a transform that is random '
                                f'or not known, {type(transform).__name__}')
 
 
-def is_known(transform: BaseTransform, names: set) -> bool:
+def is_supported(transform: BaseTransform, names: set) -> bool:
+    """Return whether a transform of :data:`PACKAGES` has one of the names."""
     kind = type(transform)
     return kind.__name__ in names and \
         kind.__module__.split('.')[0] in PACKAGES
 
 
-def short(transforms: List[Any]) -> str:
-    """A pipeline in a few words."""
+def summarize(transforms: List[Any]) -> str:
+    """Return the names and sizes of a pipeline's transforms, for people."""
     words = []
-    for transform in transforms[:-1]:  # not PackInputs
+    for transform in transforms[:-1]:  # without PackInputs
         size = getattr(transform, 'scale',
                        getattr(transform, 'crop_size', None))
         size = size[0] if isinstance(size, tuple) else size
@@ -235,8 +241,8 @@ def short(transforms: List[Any]) -> str:
     return ', '.join(words)
 
 
-def _needed(loader: DataLoader) -> List[int]:
-    """The images that this rank will ask for."""
+def _select_indices(loader: DataLoader) -> List[int]:
+    """Return the indices of the images that this rank loads."""
     if get_world_size() > 1 and type(loader.sampler) is DefaultSampler \
             and not loader.sampler.shuffle:
         return list(dict.fromkeys(loader.sampler))

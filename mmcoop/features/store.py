@@ -1,11 +1,13 @@
-"""Features on disk, shared by any number of processes.
+"""Features on disk, which any number of processes can share.
 
 ``<cache>/features/<key>/`` holds the features of one tower and pipeline:
-``meta.json`` (for people; its date is that of the last use) and parts, each
-``keys`` (n, 32) uint8 and ``features`` (n, E) fp32. A part appears whole, by
-renaming, and never changes. Two processes may write the same features: both
-parts are right.
+``meta.json`` (a description, whose date is that of the last use) and parts,
+each with ``keys`` (n, 32) uint8 and ``features`` (n, E) fp32. A part is
+written under another name and renamed, then never changed. Two processes may
+write the same features; both parts are correct.
 """
+from __future__ import annotations
+
 import json
 import logging
 import os
@@ -13,12 +15,15 @@ import re
 import time
 import uuid
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import (TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Sequence,
+                    Tuple)
 
-import torch
-from mmengine.logging import print_log
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.numpy import save
+
+if TYPE_CHECKING:  # importing it takes a second: tools/feature_cache.py
+    import torch
 
 META = 'meta.json'
 OWN_FILES = re.compile(r'part-[0-9a-f]{32}\.safetensors'
@@ -26,8 +31,8 @@ OWN_FILES = re.compile(r'part-[0-9a-f]{32}\.safetensors'
 OWN_FOLDERS = re.compile(r'[0-9a-f]{20}')
 
 
-def cache_folder() -> Path:
-    """``$MMCOOP_CACHE`` or ``~/.cache/mmcoop``."""
+def get_cache_folder() -> Path:
+    """Return ``$MMCOOP_CACHE`` or ``~/.cache/mmcoop``."""
     folder = os.environ.get('MMCOOP_CACHE') or '~/.cache/mmcoop'
     return Path(folder).expanduser()
 
@@ -36,9 +41,9 @@ class FeatureStore:
     """The features of one tower and pipeline.
 
     Args:
-        folder: Its folder; made if need be. One that cannot be written to is
-            said once, and only read.
-        meta: What to write into ``meta.json``.
+        folder: The store's folder, which is created. If it cannot be written
+            to, a warning is logged once and the store is only read.
+        meta: The content of ``meta.json``.
     """
 
     def __init__(self, folder: Path, meta: dict) -> None:
@@ -49,17 +54,19 @@ class FeatureStore:
             if not (folder / META).exists():
                 text = json.dumps(
                     dict(meta, made=time.strftime('%Y-%m-%d')), indent=1)
-                self._put(META, text.encode())
+                self._write_file(META, text.encode())
             os.utime(folder / META)
         except OSError as error:
             self._stop_writing(error)
 
     def read(self, keys: Sequence[bytes]
              ) -> Iterator[Tuple[List[int], torch.Tensor]]:
-        """What is there of ``keys``.
+        """Read the features of those ``keys`` that the store has.
+
+        A part that cannot be read is left out with a warning.
 
         Yields:
-            Positions in ``keys`` and their features, (n, E).
+            Positions in ``keys`` and their features (n, E).
         """
         wanted = {}  # equal images have equal keys
         for i, key in enumerate(keys):
@@ -69,29 +76,33 @@ class FeatureStore:
                 return
             try:
                 positions, features = _read_part(path, wanted)
-            except FileNotFoundError:  # cleared meanwhile
+            except FileNotFoundError:  # cleared by another process
                 continue
             except (OSError, SafetensorError, ValueError) as error:
-                print_log(
-                    f'{path} cannot be read and is left out; remove it. '
-                    f'[{error}]', 'current', logging.WARNING)
+                _warn(f'{path} cannot be read and is left out; remove it. '
+                      f'[{error}]')
                 continue
             if positions:
                 yield positions, features
 
     def write(self, keys: Sequence[bytes], features: torch.Tensor) -> None:
-        """Add a part: ``keys`` of 32 bytes, ``features`` (n, E)."""
+        """Add a part.
+
+        Args:
+            keys: n keys of 32 bytes.
+            features: (n, E), fp32, on the CPU.
+        """
         if not self.writable or not keys:
             return
-        raw = torch.frombuffer(bytearray(b''.join(keys)), dtype=torch.uint8)
-        part = save(dict(keys=raw.view(len(keys), 32), features=features))
+        raw = np.frombuffer(b''.join(keys), np.uint8).reshape(len(keys), 32)
+        part = save(dict(keys=raw, features=features.numpy()))
         try:
-            self._put(f'part-{uuid.uuid4().hex}.safetensors', part)
+            self._write_file(f'part-{uuid.uuid4().hex}.safetensors', part)
         except OSError as error:
             self._stop_writing(error)
 
-    def _put(self, name: str, content: bytes) -> None:
-        """A file that is there whole or not at all, whenever power fails."""
+    def _write_file(self, name: str, content: bytes) -> None:
+        """Write a file completely or not at all, even if power fails."""
         temporary = self.folder / f'.{uuid.uuid4().hex}.tmp'
         try:
             with open(temporary, 'wb') as file:
@@ -104,77 +115,80 @@ class FeatureStore:
 
     def _stop_writing(self, error: OSError) -> None:
         self.writable = False
-        print_log(
-            f'the feature cache {self.folder} cannot be written to [{error}]: '
-            'new features are kept for this run only. Set MMCOOP_CACHE to '
-            'another folder to keep them.', 'current', logging.WARNING)
+        _warn(f'the feature cache {self.folder} cannot be written to '
+              f'[{error}]: new features are kept for this run only. Set '
+              'MMCOOP_CACHE to another folder to keep them.')
 
 
 def _read_part(path: Path, wanted: Dict[bytes, List[int]]
                ) -> Tuple[List[int], torch.Tensor]:
-    """Take out of ``wanted`` what a part has: its positions and features.
+    """Return positions and features of a part, and remove them from wanted.
 
-    Features are mapped from the file: only the rows asked for are read.
+    The file is memory-mapped: only the rows of wanted features are read.
     """
     with safe_open(path, 'pt') as part:
-        keys, features = part.get_tensor('keys'), part.get_tensor('features')
-        if keys.dtype != torch.uint8 or keys.shape[1:] != (32, ) or \
-                features.ndim != 2 or len(keys) != len(features) or \
-                features.dtype != torch.float32:
+        keys, features = part.get_slice('keys'), part.get_slice('features')
+        shape = features.get_shape()
+        if keys.get_dtype() != 'U8' or features.get_dtype() != 'F32' or \
+                len(shape) != 2 or keys.get_shape() != [shape[0], 32]:
             raise ValueError('it does not hold keys and features')
-        raw = keys.numpy().tobytes()
+        raw = part.get_tensor('keys').numpy().tobytes()
         positions, rows = [], []
-        for row in range(len(keys)):
+        for row in range(shape[0]):
             found = wanted.pop(raw[32 * row:32 * row + 32], [])
             positions += found
             rows += [row] * len(found)
-        return positions, features[rows]
+        return positions, part.get_tensor('features')[rows]
 
 
-class Entry(NamedTuple):
+def _warn(message: str) -> None:
+    from mmengine.logging import print_log  # imports torch
+    print_log(message, 'current', logging.WARNING)
+
+
+class StoreInfo(NamedTuple):
     """One store as :mod:`tools/feature_cache.py` shows it."""
     folder: Path
     tower: str
     pipeline: str
-    features: int
+    num_features: int
     size: int  # bytes
-    used: float  # seconds since 1970
+    last_used: float  # seconds since 1970
 
 
-def list_stores(root: Path) -> List[Entry]:
-    """All stores below a cache folder, the last used first."""
+def list_stores(root: Path) -> List[StoreInfo]:
+    """Return all stores of a cache folder, the most recently used first."""
     folders = [path for path in (root / 'features').glob('*')
                if OWN_FOLDERS.fullmatch(path.name) and path.is_dir()]
-    return sorted(map(_entry, folders), key=lambda entry: -entry.used)
+    return sorted(map(_get_info, folders), key=lambda info: -info.last_used)
 
 
-def _entry(folder: Path) -> Entry:
+def _get_info(folder: Path) -> StoreInfo:
     try:
         meta = json.loads((folder / META).read_text())
         tower, pipeline = str(meta['tower_name']), str(meta['pipeline_short'])
     except (OSError, ValueError, KeyError, TypeError):
         tower = pipeline = '?'
     count = 0
-    own = [path for path in folder.iterdir()
-           if OWN_FILES.fullmatch(path.name)]
+    own = [path for path in folder.iterdir() if OWN_FILES.fullmatch(path.name)]
     for path in own:
         if path.suffix == '.safetensors':
             try:
-                with safe_open(path, 'pt') as part:
+                with safe_open(path, 'np') as part:
                     count += part.get_slice('keys').get_shape()[0]
             except (OSError, SafetensorError):
-                pass  # a run names it
+                pass  # a run that reads it warns
     stats = [path.stat() for path in own]
-    return Entry(folder, tower, pipeline, count,
-                 sum(stat.st_size for stat in stats),
-                 max((stat.st_mtime for stat in stats), default=0))
+    return StoreInfo(folder, tower, pipeline, count,
+                     sum(stat.st_size for stat in stats),
+                     max((stat.st_mtime for stat in stats), default=0))
 
 
 def clear_store(folder: Path) -> List[Path]:
-    """Remove a store's own files, and its folder if nothing else is in it.
+    """Remove a store's own files, and its folder if it is empty then.
 
     Returns:
-        What was left because it is not the store's.
+        Other files, which are left.
     """
     others = []
     for path in sorted(folder.iterdir()):

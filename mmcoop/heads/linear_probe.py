@@ -7,8 +7,8 @@ import importlib.util
 import logging
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence
-from typing import Tuple
+from typing import (TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence,
+                    Tuple)
 
 import torch
 import torch.nn as nn

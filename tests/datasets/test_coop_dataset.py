@@ -5,10 +5,9 @@ import os
 import pytest
 from mmpretrain.registry import DATASETS
 
-from mmcoop.catalog import CATALOG, find
+from mmcoop.catalog import CATALOG, SPLITS, find
 from mmcoop.datasets import CoOpDataset, FewShotDataset
-from mmcoop.catalog import SPLITS
-from mmcoop.datasets.coop_dataset import _warn_once, counts
+from mmcoop.datasets.coop_dataset import _warn_once, compare_sizes
 from mmcoop.datasets.split_file import read_split_file
 
 from ..conftest import DATA, needs_data
@@ -49,7 +48,7 @@ class TestCatalogue:
         for name, known in CATALOG.items():
             assert known.name == name and '{}' in known.template
             assert known.sizes and set(known.sizes) <= set(SPLITS)
-            sources = [*known.needs, *known.rule_needs]
+            sources = [*known.sources, *known.rule_sources]
             sources += [known.split_file] if name in CLASSES else []
             assert all(source.origin.startswith('http') for source in sources)
         assert sum(k.split_file is not None for k in CATALOG.values()) == 9
@@ -61,7 +60,7 @@ class TestCatalogue:
         lists = read_split_file(str(DATA / 'coop_splits'
                                     / known.split_file.path))
         for split in SPLITS:
-            for what, found, published in counts(known, lists, split):
+            for what, found, published in compare_sizes(known, lists, split):
                 assert found == published, what
 
 
@@ -200,7 +199,7 @@ class TestMissing:
         with pytest.raises(FileNotFoundError) as caught:
             CoOpDataset(name, 'test', str(tmp_path / 'nowhere'))
         message = str(caught.value)
-        expected = [s for s in known.needs if 'test' in s.splits]
+        expected = [s for s in known.sources if 'test' in s.splits]
         expected += [known.split_file] if known.split_file else []
         for source in expected:
             path = tmp_path / 'nowhere' / known.folder / source.path

@@ -237,7 +237,7 @@ def test_broken_images(photos, monkeypatch):
     with pytest.raises(OSError, match='1 of 16 images.*snow/2.png'):
         FewShotDataset(folder(photos), shots=6)
     # of very many images only the heads are looked at beforehand
-    monkeypatch.setattr('mmcoop.datasets.images.DECODED', 10)
+    monkeypatch.setattr('mmcoop.datasets.images.MAX_DECODED', 10)
     dataset = FewShotDataset(folder(photos), shots=6)
     index = [dataset.get_data_info(i)['img_path'].endswith('snow/2.png')
              for i in range(len(dataset))].index(True)

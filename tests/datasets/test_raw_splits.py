@@ -3,10 +3,9 @@ import json
 
 import pytest
 
-from mmcoop.catalog import CATALOG
+from mmcoop.catalog import CATALOG, SPLITS
 from mmcoop.datasets import CoOpDataset
-from mmcoop.catalog import SPLITS
-from mmcoop.datasets.coop_dataset import _warn_once, counts
+from mmcoop.datasets.coop_dataset import _warn_once, compare_sizes
 from mmcoop.datasets.raw_splits import split_by_rule
 from mmcoop.datasets.split_file import read_split_file
 
@@ -36,12 +35,12 @@ def test_of_the_real_archive(name, tmp_path):
         str(DATA / 'coop_splits' / known.split_file.path))
     assert ours.by_rule and ours.classes == theirs.classes
     for split in SPLITS:
-        for what, found, published in counts(known, ours, split):
+        for what, found, published in compare_sizes(known, ours, split):
             assert found == published, what
     every = [sorted(item for items in lists.items.values() for item in items)
              for lists in (ours, theirs)]
     assert every[0] == every[1]
-    if len(known.rule_needs) and name != 'oxford_flowers':
+    if len(known.rule_sources) and name != 'oxford_flowers':
         assert ours.items['test'] == theirs.items['test']  # listed there
 
 

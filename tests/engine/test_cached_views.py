@@ -152,7 +152,8 @@ def test_workers_encode_the_same(config, tmp_path, monkeypatch):
 @pytest.mark.parametrize('options,why', [
     (dict(cached_views=0), 'cached_views=0: a whole number'),
     (dict(cached_views='all'), 'cached_views=all: a whole number'),
-    (dict(cached_views=2, custom_hooks=UNCACHED), "sets 'cached_views', and nothing"),
+    (dict(cached_views=2, custom_hooks=UNCACHED),
+     "sets 'cached_views', and nothing"),
 ], ids=['0', 'a word', 'no hook'])
 def test_mistakes(config, options, why):
     with pytest.raises(ValueError, match=why):

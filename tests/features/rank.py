@@ -4,7 +4,7 @@ import os
 import torch
 import torch.distributed as dist
 
-from mmcoop.features.exchange import exchange, share_of_missing
+from mmcoop.features.exchange import assign_missing_rows, exchange_rows
 
 dist.init_process_group('gloo')
 rank, world = dist.get_rank(), dist.get_world_size()
@@ -17,7 +17,7 @@ for have_at in ([], [0], [0, 1], range(world)):
         have[rank * 5:rank * 5 + 20] = True
     elif have_at == [0, 1]:
         have[:] = True
-    mine = share_of_missing(have)
+    mine = assign_missing_rows(have)
     features = None
     if have.any() or len(mine):
         features = torch.full_like(truth, float('nan'))
@@ -28,7 +28,7 @@ for have_at in ([], [0], [0, 1], range(world)):
     dist.all_gather_object(counts, mine.tolist())
     everyone = sum(counts, [])
     assert len(everyone) == len(set(everyone)), 'a row computed twice'
-    found = exchange(features, have)
+    found = exchange_rows(features, have)
     assert torch.equal(found.nan_to_num(9.), truth.nan_to_num(9.))
 with open(f'{os.environ["MMCOOP_OUT"]}/{rank}', 'w') as file:
     file.write('right')

@@ -6,8 +6,8 @@ import torch
 from mmpretrain.registry import TRANSFORMS
 
 from mmcoop.clip import load_clip
-from mmcoop.features.keys import (Digests, NotCacheable, image_keys,
-                                  tower_digest, transform_state)
+from mmcoop.features.keys import (HashCache, NotCacheable, get_transform_state,
+                                  hash_tower, make_image_keys)
 
 
 def flip_a_bit(tower):
@@ -27,23 +27,23 @@ def change_a_setting(tower):
 ], ids=['a bit', 'a setting', 'precision', 'a buffer'])
 def test_towers(small_clip, change):
     tower, same = (load_clip(**small_clip).image_tower for _ in range(2))
-    before = tower_digest(tower)
-    assert before == tower_digest(same)
+    before = hash_tower(tower)
+    assert before == hash_tower(same)
     change(tower)
-    assert before != tower_digest(tower)
+    assert before != hash_tower(tower)
 
 
 def test_a_tower_that_changes_during_a_run(small_clip):
-    tower, digests = load_clip(**small_clip).image_tower, Digests()
-    before = digests.tower(tower)
-    assert digests.tower(tower) == before
+    tower, hashes = load_clip(**small_clip).image_tower, HashCache()
+    before = hashes.hash_tower(tower)
+    assert hashes.hash_tower(tower) == before
     with torch.no_grad():
         next(tower.parameters()).mul_(2)
-    assert digests.tower(tower) == tower_digest(tower) != before
+    assert hashes.hash_tower(tower) == hash_tower(tower) != before
 
 
 def state(**transform):
-    return transform_state(TRANSFORMS.build(transform))
+    return get_transform_state(TRANSFORMS.build(transform))
 
 
 def test_pipelines():
@@ -57,7 +57,7 @@ def test_pipelines():
     odd = TRANSFORMS.build(crop)
     odd.rule = len
     with pytest.raises(NotCacheable, match='CenterCrop holds a builtin'):
-        transform_state(odd)
+        get_transform_state(odd)
 
 
 def test_images(tmp_path):
@@ -68,7 +68,7 @@ def test_images(tmp_path):
              for i, path in enumerate((one, two))]
 
     def keys(*infos, seeds=None):
-        return image_keys(infos, seeds, Digests())
+        return make_image_keys(infos, seeds, HashCache())
 
     first, second = keys(*infos)
     assert first == second  # neither place nor label matter
@@ -86,9 +86,9 @@ def test_images(tmp_path):
 
 
 def test_a_file_that_changes_during_a_run(tmp_path):
-    path, digests = tmp_path / '1.png', Digests()
+    path, hashes = tmp_path / '1.png', HashCache()
     path.write_bytes(b'pixels')
-    before = digests.file(str(path))
-    assert digests.file(str(path)) == before
+    before = hashes.hash_file(str(path))
+    assert hashes.hash_file(str(path)) == before
     path.write_bytes(b'other pixels')
-    assert digests.file(str(path)) != before
+    assert hashes.hash_file(str(path)) != before

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from mmcoop.features.keys import digest
+from mmcoop.features.keys import hash_parts
 from mmcoop.features.store import FeatureStore, clear_store, list_stores
 
 from ..conftest import ROOT
@@ -30,7 +30,7 @@ for start in range(int(sys.argv[2])):
 
 
 def key(i):
-    return digest(str(i).encode())
+    return hash_parts(str(i).encode())
 
 
 def value(i):
@@ -151,7 +151,7 @@ def test_clearing_takes_its_own_files_only(store, tmp_path):
     other = tmp_path / 'features' / 'photos'
     other.mkdir()
     entry, = list_stores(tmp_path)
-    assert (entry.features, entry.tower) == (5, 'a tower')
+    assert (entry.num_features, entry.tower) == (5, 'a tower')
     assert clear_store(entry.folder) == [mine]
     assert [p.name for p in store.folder.iterdir()] == ['notes.txt']
     mine.unlink()

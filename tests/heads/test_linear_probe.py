@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmcoop import resolve
 from mmcoop.catalog import find
 from mmcoop.clip import ImageTower
-from mmcoop.datasets.coop_dataset import class_folders, wordnet_ids
+from mmcoop.datasets.coop_dataset import list_class_folders, load_wordnet_ids
 from mmcoop.heads import LinearProbeHead
 from mmcoop.registry import DATASETS
 
@@ -294,12 +294,12 @@ def test_what_does_not_fit(config, tmp_path, small_clip):
 @pytest.mark.parametrize('name', ['imagenet_a', 'imagenet_r', 'imagenetv2'])
 def test_classes_of_imagenet(name):
     """Row i is the class whose folder is the variant's i-th."""
-    source = class_folders(find('imagenet'), 'test')
-    target = class_folders(find(name), 'test')
+    source = list_class_folders(find('imagenet'), 'test')
+    target = list_class_folders(find(name), 'test')
     head = LinearProbeHead(in_channels=1)
-    head.set_classes([c for _, c in source], wordnet_ids('imagenet'))
+    head.set_classes([c for _, c in source], load_wordnet_ids('imagenet'))
     head.bias.data = torch.arange(1000.).double()
-    ids = wordnet_ids('imagenet' if name == 'imagenetv2' else name)
+    ids = load_wordnet_ids('imagenet' if name == 'imagenetv2' else name)
     head.set_classes([c for _, c in target], ids)
     rows = head((torch.zeros(1, 1), ))[0].long().tolist()
     assert len(rows) == len(target) == find(name).classes
