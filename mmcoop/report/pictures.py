@@ -1,35 +1,35 @@
-"""The pictures of the paper, from records."""
+"""The figures of the paper, from records."""
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from matplotlib.figure import Figure
 
-from . import studies
-from .names import (SOURCE, TARGETS, backbone_title, context_length,
-                    dataset_title, method_title, sort_methods)
-from .panels import (BLACK, GAIN, LOSS, TOP1, add_legend, bars, curves, panels,
-                     styles, tidy)
-from .published import AVERAGE
-from .records import ZERO_SHOT, Record
-from .scores import Score, average, most_shots, separate, shots_title
-from .studies import Study
+from ..methods import AVERAGE, find_method
+from .frames import most_shots
+from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
+                    method_title, shots_title)
+from .plots import (BLACK, GAIN, LOSS, TOP1_AXIS, add_legend, choose_styles,
+                    format_axis, learns_prompts, make_panels, plot_bars,
+                    plot_curves)
+from .records import Record
+from .studies import find_studies
+from .study import Study
 from .table import slug
 
 DPI = 150
-SHOTS_AXIS = 'training images a class (shots)'
 
 
 def draw(kind: str, records: Sequence[Record],
          folder: Union[str, Path]) -> List[Path]:
-    """Draw the pictures of a kind into a folder that is there.
+    """Draw the figures of a kind into an existing folder.
 
     Args:
-        kind: One of :data:`mmcoop.report.tables.KINDS`.
-        records: Results of any kinds.
-        folder: Where to.
+        kind: One of :data:`mmcoop.report.KINDS`.
+        records: Results, also of other kinds.
+        folder: The folder to write to.
 
     Returns:
-        The PNGs; none for a kind without pictures, or without records.
+        The PNG files; none for a kind without figures, or without records.
     """
     paths = []
     for name, figure in figures(kind, records).items():
@@ -39,162 +39,158 @@ def draw(kind: str, records: Sequence[Record],
 
 
 def figures(kind: str, records: Sequence[Record]) -> Dict[str, Figure]:
-    """The pictures of a kind, not yet written, by their names."""
-    records, drawn = separate(records), {}
-    if kind == 'few-shot':
-        for study in studies.few_shot(records):
-            if most_shots(study.records):
-                drawn[slug(kind, study.backbone)] = few_shot_figure(study)
-            if gains(study):
-                drawn[slug('gain', study.backbone)] = gain_figure(study)
-    elif kind == 'context-length':
-        for study in studies.context_lengths(records):
-            drawn[slug(kind, study.backbone)] = context_length_figure(study)
-    elif kind == 'backbones':
-        for study in studies.backbones(records):
-            drawn[kind] = backbones_figure(study)
-    elif kind == 'domain' and studies.domain(records):
-        drawn[kind] = domain_figure(studies.domain(records))
-    elif kind == 'base-to-new':
-        for study in studies.base_to_new(records):
-            drawn[slug(kind, study.backbone)] = base_to_new_figure(study)
-    return drawn
+    """Make the figures of a kind: the name of its file to the figure."""
+    made = {}
+    for study in find_studies(kind, records) if kind in _DRAW else ():
+        for name, make in _DRAW[kind].items():
+            figure = make(study)
+            if figure is not None:
+                made[slug(name, study.backbone)] = figure
+    return made
 
 
-def few_shot_figure(study: Study) -> Figure:
+def draw_few_shot(study: Study) -> Optional[Figure]:
     """Accuracy against shots: the average, then each data set."""
-    return _curves_figure(study, study.places)
+    if not most_shots(study.runs):
+        return None
+    return _draw_curves(study, study.tabulated)
 
 
-def context_length_figure(study: Study) -> Figure:
+def draw_context_length(study: Study) -> Figure:
     """Accuracy against shots for each length, on the average."""
-    return _curves_figure(study, study.places[:1])
+    return _draw_curves(study, study.tabulated[:1])
 
 
-def _curves_figure(study: Study, places: Sequence[str]) -> Figure:
-    figure, axes = panels(len(places))
-    for axis, place in zip(axes, places):
-        curves(axis, study, place)
-    add_legend(figure, axes)
-    figure.supxlabel(SHOTS_AXIS, fontsize=10)
-    figure.supylabel(f'{TOP1}, {backbone_title(study.backbone)}', fontsize=10)
-    return figure
-
-
-def gains(study: Study) -> Dict[str, float]:
-    """CoOp at most shots less zero-shot, a data set; the largest first."""
-    coop, shots = _first_coop(study)
-    zero_shot = next(iter(study.methods))
-    if coop is None or not zero_shot.startswith(ZERO_SHOT):
-        return {}
-    found = {}
-    for dataset in study.datasets:
-        ours = study.at(dataset, coop, shots)
-        theirs = study.at(dataset, zero_shot, 0)
-        if ours and theirs:
-            found[dataset] = ours.mean - theirs.mean
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def gain_figure(study: Study) -> Figure:
-    """A bar a data set: what CoOp gains over zero-shot."""
-    found = gains(study)
-    coop, shots = _first_coop(study)
-    figure = Figure(figsize=(6, 1.2 + 0.3 * len(found)), layout='constrained')
+def draw_gains(study: Study) -> Optional[Figure]:
+    """For each data set what prompt learning gains over zero-shot."""
+    method, shots, gains = find_gains(study)
+    if not gains:
+        return None
+    figure = Figure(figsize=(6, 1.2 + 0.3 * len(gains)), layout='constrained')
     axis = figure.subplots()
-    bar = axis.barh(
-        [dataset_title(name) for name in found], list(found.values()),
-        color=[GAIN if gain >= 0 else LOSS for gain in found.values()],
+    bars = axis.barh(
+        [dataset_title(name) for name in gains], list(gains.values()),
+        color=[GAIN if gain >= 0 else LOSS for gain in gains.values()],
         height=0.7)
-    axis.bar_label(bar, fmt='%+.2f', fontsize=8.5, padding=3)
+    axis.bar_label(bars, fmt='%+.2f', fontsize=8.5, padding=3)
     axis.invert_yaxis()
     axis.axvline(0, color=BLACK, linewidth=0.8)
     axis.margins(x=0.14)
-    tidy(axis, f'{method_title(coop)}, {backbone_title(study.backbone)}, '
-         f'{shots_title(shots)}', 'x')
+    format_axis(axis, f'{method_title(method)}, '
+                f'{backbone_title(study.backbone)}, {shots_title(shots)}', 'x')
     axis.tick_params(axis='y', length=0)
     axis.set_xlabel('gain over zero-shot (percentage points)')
     return figure
 
 
-def backbones_figure(study: Study) -> Figure:
-    """Groups of bars: a group for each backbone."""
-    place = study.places[0]
-    heights = {method: [_mean(study.at(place, method, name))
-                        for name in study.columns]
+def find_gains(study: Study) -> Tuple[Optional[str], Optional[float],
+                                      Dict[str, float]]:
+    """The gain of the first prompt learning method over zero-shot.
+
+    Returns:
+        The method, the most shots it was run with, and for each data set the
+        gain in percentage points, the largest first.
+    """
+    method = next(filter(learns_prompts, study.methods), None)
+    zero_shot = find_method(study.methods[0])
+    if method is None or zero_shot is None or zero_shot.learns:
+        return None, None, {}
+    shots = most_shots(study.runs[study.runs.method == method])
+    gains = {}
+    for dataset in study.datasets:
+        learned = study.score(dataset, method, shots)
+        baseline = study.score(dataset, study.methods[0], 0)
+        if learned and baseline:
+            gains[dataset] = learned.mean - baseline.mean
+    return method, shots, dict(
+        sorted(gains.items(), key=lambda item: -item[1]))
+
+
+def draw_backbones(study: Study) -> Figure:
+    """A group of bars for each backbone."""
+    dataset = study.tabulated[0]
+    heights = {method: [study.score(dataset, method, backbone)
+                        for backbone in study.conditions]
                for method in study.methods}
-    count = len(study.columns) * len(heights)
+    count = len(study.conditions) * len(heights)
     figure = Figure(figsize=(max(5.4, 1.5 + 0.3 * count), 4.2),
                     layout='constrained')
     axis = figure.subplots()
-    bars(axis, [backbone_title(name) for name in study.columns], heights,
-         styles(study.methods))
-    tidy(axis, f'{study.place_title(place)}, {study.condition}')
-    axis.set_ylabel(TOP1)
+    plot_bars(axis, list(map(backbone_title, study.conditions)), heights,
+              choose_styles(study.methods))
+    format_axis(axis, f'{study.title_of(dataset)}, {study.condition}')
+    axis.set_ylabel(TOP1_AXIS)
     add_legend(figure, [axis])
     return figure
 
 
-def domain_figure(found: Sequence[Study]) -> Figure:
-    """Groups of bars: a panel for each backbone, a group each data set."""
-    lacking = studies.domain_lacking(found)
-    targets = [name for name in TARGETS if not lacking[name]]
-    names = [dataset_title(SOURCE)] + [
-        '-' + dataset_title(name).removeprefix(dataset_title(SOURCE))
-        .lstrip('-') for name in TARGETS]
-    if len(targets) > 1:
-        names.append(f'average of {len(targets)}')
-    style = styles(sort_methods(m for study in found for m in study.methods))
-    figure, axes = panels(len(found), 2 + 1.2 * len(style), 3)
-    for axis, study in zip(axes, found):
-        heights = {}
-        for method in study.methods:
-            scores = [study.at(name, method) for name in (SOURCE, *TARGETS)]
-            if len(targets) > 1:
-                scores.append(average(
-                    [study.at(name, method) for name in targets]))
-            heights[method] = list(map(_mean, scores))
-        bars(axis, names, heights, style)
-        tidy(axis, study.condition)
+def draw_domain(study: Study) -> Figure:
+    """A panel for each backbone: a group of bars for each data set."""
+    datasets, source = [SOURCE, *TARGETS], dataset_title(SOURCE)
+    titles = [source] + [
+        '-' + dataset_title(name).removeprefix(source).lstrip('-')
+        for name in TARGETS]
+    if len(study.averaged) > 1:
+        datasets.append(AVERAGE)
+        titles.append(f'average of {len(study.averaged)}')
+    styles = choose_styles(study.methods)
+    figure, axes = make_panels(len(study.conditions), 2 + 1.2 * len(styles), 3)
+    for axis, backbone in zip(axes, study.conditions):
+        present = set(study.runs.method[study.runs.backbone == backbone])
+        heights = {method: [study.score(dataset, method, backbone)
+                            for dataset in datasets]
+                   for method in study.methods if method in present}
+        plot_bars(axis, titles, heights, styles)
+        format_axis(axis, ', '.join(filter(None, (
+            backbone_title(backbone), study.condition))))
     add_legend(figure, axes)
-    figure.supylabel(TOP1, fontsize=10)
+    figure.supylabel(TOP1_AXIS, fontsize=10)
     return figure
 
 
-def base_to_new_figure(study: Study) -> Figure:
-    """A point a data set and method: base classes left, new ones right."""
-    places, style = study.places, styles(study.methods)
-    step = 0.6 / len(style)
+def draw_base_to_new(study: Study) -> Figure:
+    """A point for each data set and method: base classes left, new right."""
+    datasets, styles = study.tabulated, choose_styles(study.methods)
+    step = 0.6 / len(styles)
     figure = Figure(layout='constrained', figsize=(
-        8, 1.5 + (0.2 + 0.1 * len(style)) * len(places)))
+        8, 1.5 + (0.2 + 0.1 * len(styles)) * len(datasets)))
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axis, subset in zip(axes, study.columns):
+    for axis, subset in zip(axes, study.conditions):
         for i, method in enumerate(study.methods):
-            points = [(_mean(study.at(place, method, subset)),
-                       y + (i + 0.5) * step - 0.3)
-                      for y, place in enumerate(places)]
-            points = [point for point in points if point[0] is not None]
+            points = [(score.mean, y + (i + 0.5) * step - 0.3)
+                      for y, dataset in enumerate(datasets)
+                      if (score := study.score(dataset, method, subset))]
             if points:
                 axis.plot(*zip(*points), label=method_title(method),
-                          **{**style[method], 'linestyle': 'none'})
-        tidy(axis, f'{subset} classes', 'x')
-        for y in range(1, len(places)):
+                          **{**styles[method], 'linestyle': 'none'})
+        format_axis(axis, f'{subset} classes', 'x')
+        for y in range(1, len(datasets)):
             axis.axhline(y - 0.5, color='#dddddd', linewidth=0.6)
         axis.tick_params(axis='y', length=0)
-    axes[0].set_yticks(range(len(places)), map(study.place_title, places))
-    axes[0].set_ylim(len(places) - 0.5, -0.5)
-    if AVERAGE in places:
+    axes[0].set_yticks(range(len(datasets)), map(study.title_of, datasets))
+    axes[0].set_ylim(len(datasets) - 0.5, -0.5)
+    if AVERAGE in datasets:
         axes[0].get_yticklabels()[0].set_fontweight('bold')
     add_legend(figure, axes)
-    figure.supxlabel(f'{TOP1}, {study.condition}', fontsize=10)
+    figure.supxlabel(f'{TOP1_AXIS}, {study.condition}', fontsize=10)
     return figure
 
 
-def _first_coop(study: Study) -> Tuple[Optional[str], Optional[float]]:
-    """The first method of CoOp, and the most shots it has."""
-    coop = next(filter(context_length, study.methods), None)
-    return coop, most_shots([r for r in study.records if r.method == coop])
+_DRAW = {
+    'few-shot': {'few-shot': draw_few_shot, 'gain': draw_gains},
+    'context-length': {'context-length': draw_context_length},
+    'backbones': {'backbones': draw_backbones},
+    'domain': {'domain': draw_domain},
+    'base-to-new': {'base-to-new': draw_base_to_new},
+}
 
 
-def _mean(score: Optional[Score]) -> Optional[float]:
-    return score and score.mean
+def _draw_curves(study: Study, datasets: Sequence[str]) -> Figure:
+    figure, axes = make_panels(len(datasets))
+    for axis, dataset in zip(axes, datasets):
+        plot_curves(axis, study, dataset)
+    add_legend(figure, axes)
+    figure.supxlabel('training images a class (shots)', fontsize=10)
+    figure.supylabel(f'{TOP1_AXIS}, {backbone_title(study.backbone)}',
+                     fontsize=10)
+    return figure

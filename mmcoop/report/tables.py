@@ -1,204 +1,242 @@
 """The tables of the paper, from records."""
-from typing import Callable, List, Optional, Sequence
+from statistics import fmean, harmonic_mean
+from typing import List, Optional, Sequence
 
-from . import published, studies
-from .names import (OWN, PROBE, SOURCE, backbone_title, known_backbone,
-                    method_title, published_title, sort_methods)
-from .notes import (average_note, notes, published_notes, shots_note,
-                    study_notes)
-from .published import AVERAGE
-from .records import ZERO_SHOT, Record
-from .scores import separate, shots_label
-from .studies import Study
+from ..methods import AVERAGE, all_methods, sort_methods
+from . import KINDS
+from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
+                    method_title, published_backbone, published_title,
+                    shots_label, shots_title)
+from .notes import (describe_average, describe_other_shots,
+                    describe_published, describe_runs, describe_scores)
+from .records import Record
+from .studies import find_studies
+from .study import Study
 from .table import Cell, Table, slug
-from .transfer import base_to_new_tables, cross_dataset_tables, domain_tables
 
 BY_SHOTS = 'top-1 (%) by shots a class (0: zero-shot)'
 BY_BACKBONE = 'top-1 (%) by backbone'
+BASE_TO_NEW_METRICS = ('Base Top 1 Accuracy', 'New Top 1 Accuracy',
+                       'Harmonic Mean')
+HARMONIC = ('H is the harmonic mean of base and new, of their means over '
+            'seeds; for the average, of the two averages.')
 
 
 def table(kind: str, records: Sequence[Record]) -> List[Table]:
-    """The tables of a kind; none where no record belongs to it.
+    """Make the tables of a kind; none where no record belongs to it.
 
     Scores are means over seeds with their population standard deviation.
-    Published numbers stand in rows or columns of their own.
+    Published numbers are in rows or columns of their own.
 
     Args:
         kind: One of :data:`KINDS`.
-        records: Results of any kinds.
+        records: Results, also of other kinds.
 
     Raises:
-        ValueError: An unknown kind.
+        ValueError: The kind is unknown.
+        ImportError: pandas is not installed.
     """
     if kind not in KINDS:
         raise ValueError(f'kind={kind!r}: choose of {", ".join(KINDS)}.')
-    return _TABLES[kind](separate(records))
+    make = _MAKE.get(kind, make_grids)
+    return [part for study in find_studies(kind, records)
+            for part in make(study)]
 
 
-def few_shot_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each method, a column for each number of shots."""
-    return [
-        _by_shots('few-shot', study, place, (OWN, PROBE, 'coop-m16-end'))
-        for study in studies.few_shot(records) for place in study.places
-    ]
+def make_grids(study: Study) -> List[Table]:
+    """For each data set: a row for each method, a column for each condition.
 
-
-def context_length_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each length, a column for each number of shots."""
-    return [
-        _by_shots('context-length', study, place,
-                  (OWN, 'coop-m16-end', 'coop-m4-end'))
-        for study in studies.context_lengths(records)
-        for place in study.places
-    ]
-
-
-def backbones_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each method, a column for each backbone."""
-    return [
-        _by_backbone('backbones', study, place,
-                     (OWN, PROBE, 'coop-m16-end', 'coop-m4-end'))
-        for study in studies.backbones(records) for place in study.places
-    ]
-
-
-def ensembles_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each hand-written prompt, a column for each backbone."""
-    return [
-        _by_backbone('ensembles', study, place,
-                     (OWN, 'zeroshot-ensemble7', 'coop-m16-end'))
-        for study in studies.ensembles(records) for place in study.places
-    ]
-
-
-def init_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each start of the context, a column for each data set."""
-    return [_init(study) for study in studies.init(records)]
-
-
-def adaptations_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each way to adapt CLIP; a table for each data set."""
-    return [
-        _adaptations(study, place)
-        for study in studies.adaptations(records) for place in study.places
-    ]
-
-
-_TABLES = {
-    'few-shot': few_shot_tables,
-    'context-length': context_length_tables,
-    'backbones': backbones_tables,
-    'domain': domain_tables,
-    'ensembles': ensembles_tables,
-    'init': init_tables,
-    'adaptations': adaptations_tables,
-    'base-to-new': base_to_new_tables,
-    'cross-dataset': cross_dataset_tables,
-}
-KINDS = tuple(_TABLES)
-
-
-def _by_shots(kind: str, study: Study, place: str,
-              compare: Sequence[str]) -> Table:
-
-    def known(method: str, shots: float) -> Optional[float]:
-        return published.few_shot(place, method, study.backbone, shots)
-
-    return _grid(
-        slug(kind, study.backbone, place),
-        f'{study.place_title(place)}, {study.condition}: {BY_SHOTS}',
-        [shots_label(shots) for shots in study.columns], study, place,
-        compare, known, [study.backbone])
-
-
-def _by_backbone(kind: str, study: Study, place: str,
-                 compare: Sequence[str]) -> Table:
-
-    def known(method: str, backbone: str) -> Optional[float]:
-        shots = 0 if method.startswith(ZERO_SHOT) else study.shots
-        return published.from_source(place, method, backbone, shots)
-
-    condition = f', {study.condition}' if study.condition else ''
-    return _grid(
-        slug(kind, place),
-        f'{study.place_title(place)}{condition}: {BY_BACKBONE}',
-        [backbone_title(name) for name in study.columns], study, place,
-        compare, known, study.columns)
-
-
-def _grid(name: str, title: str, header: List[str], study: Study, place: str,
-          compare: Sequence[str], known: Callable,
-          backbones: Sequence[str]) -> Table:
-    """Our rows, then published ones, with a column for each condition.
-
-    Args:
-        name: Of the table.
-        title: Of the table.
-        header: Names of the conditions.
-        study: Our scores.
-        place: A data set, or the average.
-        compare: Methods to show published numbers of.
-        known: Gives the published number of a method and a condition.
-        backbones: Backbones in the table.
+    The conditions are shots or backbones.
     """
-    ours = [[method_title(method)] +
-            [study.at(place, method, column) for column in study.columns]
-            for method in study.methods]
-    theirs = [[published_title(method)] +
-              [known(method, column) for column in study.columns]
-              for method in compare]
-    theirs = [row for row in theirs if any(row[1:])]
-    said = study_notes(study, place)
-    if theirs:
-        said += published_notes(place, backbones)
-    return Table(name, title, ['method', *header],
-                 [row for row in ours if any(row[1:])] + theirs, said)
+    by_shots = study.by == 'shots'
+    label = shots_label if by_shots else backbone_title
+    header = ['method', *map(label, study.conditions)]
+    tables = []
+    for dataset in study.tabulated:
+        rows = [[method_title(method)] + [
+            study.score(dataset, method, condition)
+            for condition in study.conditions] for method in study.methods]
+        published = [[published_title(method.title)] + [
+            study.published_top1(dataset, method.name, condition)
+            for condition in study.conditions]
+            for method in study.published_methods()]
+        published = [row for row in published if any(row[1:])]
+        notes = describe_scores(study, dataset)
+        if published:
+            notes += _describe_published(study, dataset)
+        condition = f', {study.condition}' if study.condition else ''
+        tables.append(Table(
+            slug(study.kind, study.backbone, dataset),
+            f'{study.title_of(dataset)}{condition}: '
+            f'{BY_SHOTS if by_shots else BY_BACKBONE}', header,
+            [row for row in rows if any(row[1:])] + published, notes))
+    return tables
 
 
-def _init(study: Study) -> Table:
-    places = study.places
+def make_init(study: Study) -> List[Table]:
+    """A row for each start of the context, a column for each data set."""
+    datasets = study.tabulated
     rows = [[method_title(method)] +
-            [study.at(place, method) for place in places]
+            [study.score(dataset, method) for dataset in datasets]
             for method in study.methods]
-    said = notes(study.records) + shots_note(study)
-    if AVERAGE in places:
-        said.append(average_note(study.lacking))
-        if _is_rn50_16(study):
-            rows += [[published_title(method), top1] + [None] *
-                     len(study.datasets)
-                     for method, top1 in published.INIT.items()]
-            said += published_notes(AVERAGE, [study.backbone])
-    return Table(
+    notes = describe_runs(study.runs) + describe_other_shots(study)
+    if AVERAGE in datasets:
+        notes.append(describe_average(study.missing_titles))
+        found = [(method, study.published_top1(AVERAGE, method.name))
+                 for method in study.published_methods()]
+        published = [[published_title(method.title), top1] + [None] *
+                     len(study.datasets) for method, top1 in found if top1]
+        rows += published
+        if published:
+            notes += _describe_published(study, AVERAGE)
+    return [Table(
         slug('init', study.backbone),
         f'Start of the context, {study.condition}: top-1 (%)',
-        ['method', *map(study.place_title, places)], rows, said)
+        ['method', *map(study.title_of, datasets)], rows, notes)]
 
 
-def _adaptations(study: Study, place: str) -> Table:
-    header = ['method', 'top-1', 'gain over zero-shot']
-    known, said = {}, study_notes(study, place)
-    if place == SOURCE and _is_rn50_16(study):
-        known = published.ADAPTATIONS
-        header += ['published', 'published gain']
-        said += published_notes(place, [study.backbone])
-    zero_shot, rows = study.at(place, OWN), []
-    for method in sort_methods([*study.methods, *known]):
-        score = study.at(place, method)
-        row = [method_title(method), score,
-               _gain(score and score.mean, zero_shot and zero_shot.mean)]
-        if known:
-            row += [known.get(method), _gain(known.get(method), known[OWN])]
-        if any(row[1:]):
-            rows.append(row)
-    return Table(
-        slug('adaptations', study.backbone, place),
-        f'Ways to adapt CLIP, {study.place_title(place)}, '
-        f'{study.condition}: top-1 (%)', header, rows, said)
+def make_adaptations(study: Study) -> List[Table]:
+    """For each data set: a row for each way to adapt CLIP."""
+    tables = []
+    baseline = next(m.name for m in all_methods() if m.baseline)
+    for dataset in study.tabulated:
+        header = ['method', 'top-1', 'gain over zero-shot']
+        notes = describe_scores(study, dataset)
+        known = {method.name: study.published_top1(dataset, method.name)
+                 for method in study.published_methods()}
+        # numbers of methods that other tables compare too are not enough
+        if not any(known[method.name] for method in study.published_methods()
+                   if method.only_in):
+            known = {}
+        else:
+            header += ['published', 'published gain']
+            notes += _describe_published(study, dataset)
+        zero_shot, rows = study.score(dataset, baseline), []
+        for method in sort_methods([*study.methods, *known]):
+            score = study.score(dataset, method)
+            row = [method_title(method), score,
+                   _gain(score and score.mean, zero_shot and zero_shot.mean)]
+            if known:
+                row += [known.get(method),
+                        _gain(known.get(method), known[baseline])]
+            if any(row[1:]):
+                rows.append(row)
+        tables.append(Table(
+            slug('adaptations', study.backbone, dataset),
+            f'Ways to adapt CLIP, {study.title_of(dataset)}, '
+            f'{study.condition}: top-1 (%)', header, rows, notes))
+    return tables
 
 
-def _is_rn50_16(study: Study) -> bool:
-    """Whether the paper's studies were made under the same conditions."""
-    return known_backbone(study.backbone) == 'RN50' and study.shots == 16
+def make_domain(study: Study) -> List[Table]:
+    """One table: a row for each backbone and method."""
+    datasets, targets, rows = (SOURCE, *TARGETS), study.averaged, []
+    any_published = False
+    for backbone in study.conditions:
+        title = backbone_title(backbone)
+        here = set(study.runs.method[study.runs.backbone == backbone])
+        for method in sort_methods(here):
+            rows.append([title, method_title(method)] + [
+                study.score(dataset, method, backbone)
+                for dataset in (*datasets, AVERAGE)])
+        for method in study.published_methods():
+            known = {name: study.published_top1(name, method.name, backbone)
+                     for name in datasets}
+            if all(known.values()):
+                any_published = True
+                average = fmean(known[name] for name in targets) if len(
+                    targets) > 1 else None
+                rows.append([title, published_title(method.title),
+                             *known.values(), average])
+    notes = describe_runs(study.runs)
+    notes += [describe_average(study.missing_titles)]
+    notes += describe_other_shots(study)
+    if any_published:
+        notes += _describe_published(study, SOURCE)
+    return [Table(
+        'domain',
+        f'Domain generalisation from ImageNet{_trained(study)}: top-1 (%)',
+        ['backbone', 'method', *map(dataset_title, datasets),
+         f'average of {len(targets)}'], rows, notes)]
+
+
+def make_base_to_new(study: Study) -> List[Table]:
+    """A row for each data set and method."""
+    rows, published = [], _published_base_to_new(study)
+    for dataset in study.tabulated:
+        for method in study.methods:
+            base, new = (study.score(dataset, method, subset)
+                         for subset in study.conditions)
+            if base or new:
+                mean = harmonic_mean([base.mean, new.mean]) \
+                    if base and new else None
+                rows.append([study.title_of(dataset), method_title(method),
+                             base, new, mean])
+        if dataset == AVERAGE:
+            rows += published
+    notes = describe_runs(study.runs) + [HARMONIC]
+    notes += describe_other_shots(study)
+    if AVERAGE in study.tabulated:
+        notes.append(describe_average(study.missing_titles))
+        if published:
+            notes += _describe_published(study, AVERAGE)
+    return [Table(
+        slug('base-to-new', study.backbone),
+        f'Base to new classes, {backbone_title(study.backbone)}'
+        f'{_trained(study)}: top-1 (%)',
+        ['data set', 'method', 'base', 'new', 'H'], rows, notes)]
+
+
+def make_cross_dataset(study: Study) -> List[Table]:
+    """A row for each method, a column for each data set."""
+    targets = [name for name in study.datasets if name != study.source]
+    rows = [[method_title(method)] + [
+        study.score(dataset, method)
+        for dataset in (study.source, *targets, AVERAGE)]
+        for method in study.methods]
+    source = dataset_title(study.source)
+    return [Table(
+        slug('cross-dataset', study.source, study.backbone),
+        f'From {source} to other data sets, '
+        f'{backbone_title(study.backbone)}{_trained(study)}: top-1 (%)',
+        ['method', f'{source} (source)', *map(dataset_title, targets),
+         f'average of {len(study.averaged)}'], rows,
+        describe_runs(study.runs) + [describe_average(study.missing_titles)]
+        + describe_other_shots(study))]
+
+
+_MAKE = {
+    'domain': make_domain,
+    'init': make_init,
+    'adaptations': make_adaptations,
+    'base-to-new': make_base_to_new,
+    'cross-dataset': make_cross_dataset,
+}
+
+
+def _describe_published(study: Study, dataset: str) -> List[str]:
+    backbones = study.conditions if study.by == 'backbone' else \
+        [study.backbone]
+    return describe_published(study.published_methods(), dataset, backbones)
+
+
+def _published_base_to_new(study: Study) -> List[List[Cell]]:
+    """Published averages; none if there are no learned ones to compare."""
+    rows, any_learned = [], False
+    for method in study.published_methods():
+        for row in method.published:
+            if (row.dataset, row.backbone, row.shots) == (
+                    AVERAGE, published_backbone(study.backbone),
+                    study.shots if method.learns else 0) and {
+                        *BASE_TO_NEW_METRICS} <= set(row.metrics):
+                any_learned |= method.learns
+                rows.append(['Average (published)', row.label or method.title,
+                             *map(row.metrics.get, BASE_TO_NEW_METRICS)])
+    return rows if any_learned else []
+
+
+def _trained(study: Study) -> str:
+    return f', trained with {shots_title(study.shots)}' if study.shots else ''
 
 
 def _gain(top1: Optional[float], zero_shot: Optional[float]) -> Cell:
