@@ -22,11 +22,6 @@ def method_title(name: str) -> str:
     return method.title + name[len(plain_name(name)):] if method else name
 
 
-def published_title(title: str) -> str:
-    """The title of a row or curve of published numbers."""
-    return f'{title} (published)'
-
-
 def dataset_title(dataset: str) -> str:
     """The title of the catalogue; the name of a user's own data set."""
     return CATALOG[dataset].title if dataset in CATALOG else dataset

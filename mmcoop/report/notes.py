@@ -18,7 +18,7 @@ def describe_scores(study: Study, dataset: str) -> List[str]:
     """All notes on our own scores of a data set or of the average."""
     notes = describe_runs(study.runs_on(dataset))
     if dataset == study.tabulated[0] and len(study.datasets) > 1:
-        notes.append(describe_average(study.missing_titles))
+        notes.append(describe_average(study))
     return notes + describe_other_shots(study)
 
 
@@ -38,22 +38,18 @@ def describe_runs(runs: 'DataFrame') -> List[str]:
     return notes + _describe_selection(runs) + _describe_test_sets(runs)
 
 
-def describe_average(missing: Dict[str, List[str]]) -> str:
-    """Over which data sets an average goes, and why not over the others.
-
-    Args:
-        missing: For each data set the titles of the methods without it.
-    """
+def describe_average(study: Study) -> str:
+    """Over which data sets an average goes, and why not over the others."""
+    missing = study.missing_titles
     count = sum(not titles for titles in missing.values())
     note = (f'Average over the {count} of {len(missing)} data sets for which '
             'every method has all its numbers.')
     if count < 2:
         note = 'No average: it takes two data sets that every method has.'
-    left_out = [
-        f'{dataset_title(name)} (lacks {_shorten(missing[name], 3)})'
-        for name in sort_datasets(missing) if missing[name]
-    ]
-    return note + (f' Left out: {"; ".join(left_out)}.' if left_out else '')
+    left_out = '; '.join(
+        f'{dataset_title(name)} (lacks {_shorten(titles, 3)})'
+        for name, titles in missing.items() if titles)
+    return note + (f' Left out: {left_out}.' if left_out else '')
 
 
 def describe_other_shots(study: Study) -> List[str]:
@@ -64,21 +60,24 @@ def describe_other_shots(study: Study) -> List[str]:
     return [f'Results of other numbers of shots are not shown: {labels}.']
 
 
-def describe_published(methods: Iterable[Method], dataset: str,
-                       backbones: Iterable[str]) -> List[str]:
+def describe_published(study: Study, dataset: str, shown) -> List[str]:
     """Notes below a table that shows published numbers.
 
     Args:
-        methods: Methods that the table may show published numbers of.
-        dataset: The data set, or ``AVERAGE``.
-        backbones: The backbones of the table.
+        study: The scores that they are beside.
+        dataset: The data set that they are of, or ``AVERAGE``.
+        shown: Whether there are any; without them there are no notes.
     """
+    if not shown:
+        return []
     notes = [PUBLISHED]
     if dataset == AVERAGE:
         notes.append('The published average is over eleven data sets.')
-    names = set(map(published_backbone, backbones))
+    names = set(map(published_backbone, study.conditions if study.by
+                    == 'backbone' else [study.backbone]))
     return notes + _collection_notes(
-        methods, 'published', lambda note: note.get('Dataset') == dataset
+        study.published_methods(), 'published',
+        lambda note: note.get('Dataset') == dataset
         and note.get('Backbone') in names)
 
 

@@ -1,6 +1,6 @@
 """The figures of the paper, from records."""
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from matplotlib.figure import Figure
 
@@ -9,10 +9,9 @@ from .frames import most_shots
 from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
                     method_title, shots_title)
 from .plots import (BLACK, GAIN, LOSS, TOP1_AXIS, add_legend, choose_styles,
-                    format_axis, learns_prompts, make_panels, plot_bars,
-                    plot_curves)
+                    format_axis, make_panels, plot_bars, plot_curves)
 from .records import Record
-from .studies import find_studies
+from .studies import find_studies, learns_prompts
 from .study import Study
 from .table import slug
 
@@ -62,16 +61,30 @@ def draw_context_length(study: Study) -> Figure:
 
 
 def draw_gains(study: Study) -> Optional[Figure]:
-    """For each data set what prompt learning gains over zero-shot."""
-    method, shots, gains = find_gains(study)
+    """The gain of the first prompt learning method over zero-shot.
+
+    A bar for each data set, at the most shots the method was run with.
+    """
+    method = next((name for name in study.methods
+                   if learns_prompts(find_method(name))), None)
+    zero_shot = find_method(study.methods[0])
+    if method is None or zero_shot is None or zero_shot.learns:
+        return None
+    shots = most_shots(study.runs[study.runs.method == method])
+    gains = {}
+    for dataset in study.datasets:
+        learned = study.score(dataset, method, shots)
+        baseline = study.score(dataset, study.methods[0], 0)
+        if learned and baseline:
+            gains[dataset_title(dataset)] = learned.mean - baseline.mean
     if not gains:
         return None
+    gains = dict(sorted(gains.items(), key=lambda item: -item[1]))
     figure = Figure(figsize=(6, 1.2 + 0.3 * len(gains)), layout='constrained')
     axis = figure.subplots()
     bars = axis.barh(
-        [dataset_title(name) for name in gains], list(gains.values()),
-        color=[GAIN if gain >= 0 else LOSS for gain in gains.values()],
-        height=0.7)
+        list(gains), list(gains.values()), height=0.7,
+        color=[GAIN if gain >= 0 else LOSS for gain in gains.values()])
     axis.bar_label(bars, fmt='%+.2f', fontsize=8.5, padding=3)
     axis.invert_yaxis()
     axis.axvline(0, color=BLACK, linewidth=0.8)
@@ -83,40 +96,15 @@ def draw_gains(study: Study) -> Optional[Figure]:
     return figure
 
 
-def find_gains(study: Study) -> Tuple[Optional[str], Optional[float],
-                                      Dict[str, float]]:
-    """The gain of the first prompt learning method over zero-shot.
-
-    Returns:
-        The method, the most shots it was run with, and for each data set the
-        gain in percentage points, the largest first.
-    """
-    method = next(filter(learns_prompts, study.methods), None)
-    zero_shot = find_method(study.methods[0])
-    if method is None or zero_shot is None or zero_shot.learns:
-        return None, None, {}
-    shots = most_shots(study.runs[study.runs.method == method])
-    gains = {}
-    for dataset in study.datasets:
-        learned = study.score(dataset, method, shots)
-        baseline = study.score(dataset, study.methods[0], 0)
-        if learned and baseline:
-            gains[dataset] = learned.mean - baseline.mean
-    return method, shots, dict(
-        sorted(gains.items(), key=lambda item: -item[1]))
-
-
 def draw_backbones(study: Study) -> Figure:
     """A group of bars for each backbone."""
     dataset = study.tabulated[0]
-    heights = {method: [study.score(dataset, method, backbone)
-                        for backbone in study.conditions]
-               for method in study.methods}
-    count = len(study.conditions) * len(heights)
+    count = len(study.conditions) * len(study.methods)
     figure = Figure(figsize=(max(5.4, 1.5 + 0.3 * count), 4.2),
                     layout='constrained')
     axis = figure.subplots()
-    plot_bars(axis, list(map(backbone_title, study.conditions)), heights,
+    plot_bars(axis, study, [(backbone_title(name), dataset, name)
+                            for name in study.conditions],
               choose_styles(study.methods))
     format_axis(axis, f'{study.title_of(dataset)}, {study.condition}')
     axis.set_ylabel(TOP1_AXIS)
@@ -126,21 +114,18 @@ def draw_backbones(study: Study) -> Figure:
 
 def draw_domain(study: Study) -> Figure:
     """A panel for each backbone: a group of bars for each data set."""
-    datasets, source = [SOURCE, *TARGETS], dataset_title(SOURCE)
-    titles = [source] + [
-        '-' + dataset_title(name).removeprefix(source).lstrip('-')
-        for name in TARGETS]
+    source = dataset_title(SOURCE)
+    groups = [(source, SOURCE)]
+    for name in TARGETS:
+        suffix = dataset_title(name).removeprefix(source).lstrip('-')
+        groups.append((f'-{suffix}', name))
     if len(study.averaged) > 1:
-        datasets.append(AVERAGE)
-        titles.append(f'average of {len(study.averaged)}')
+        groups.append((f'average of {len(study.averaged)}', AVERAGE))
     styles = choose_styles(study.methods)
     figure, axes = make_panels(len(study.conditions), 2 + 1.2 * len(styles), 3)
     for axis, backbone in zip(axes, study.conditions):
-        present = set(study.runs.method[study.runs.backbone == backbone])
-        heights = {method: [study.score(dataset, method, backbone)
-                            for dataset in datasets]
-                   for method in study.methods if method in present}
-        plot_bars(axis, titles, heights, styles)
+        plot_bars(axis, study, [(*group, backbone) for group in groups],
+                  styles)
         format_axis(axis, ', '.join(filter(None, (
             backbone_title(backbone), study.condition))))
     add_legend(figure, axes)

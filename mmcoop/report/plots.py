@@ -1,12 +1,13 @@
 """Parts of figures: grids of panels, curves, bars and legends."""
 import math
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # no global state, no display
 
 from ..methods import AVERAGE, find_method
-from .names import method_title, published_title, shots_label
+from .names import method_title, shots_label
+from .studies import learns_prompts
 from .study import Study
 from .table import Score
 
@@ -57,12 +58,6 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
                   ncols=columns, fontsize=9, frameon=False)
 
 
-def learns_prompts(name: str) -> bool:
-    """Whether a method is no baseline or comparison, by its metafile."""
-    method = find_method(name)
-    return bool(method and method.learns and not method.comparison)
-
-
 def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
     """A colour, a marker and a line for each method.
 
@@ -70,20 +65,19 @@ def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
     compared with by default are grey. The palette begins with prompt
     learning.
     """
-    styles, compared = {}, []
-    for name in methods:
-        method = find_method(name)
-        if method is None or method.name != name:
-            continue
-        if method.baseline:
-            styles[name] = dict(color=BLACK, marker='*', linestyle=':')
-        elif method.comparison and method.learns and method.tables:
-            compared.append(name)
+    # without settings in brackets: those are coloured
+    known = [method for method in map(find_method, methods)
+             if method and method.name in methods]
+    styles = {method.name: dict(color=BLACK, marker='*', linestyle=':')
+              for method in known if method.baseline}
+    compared = dict.fromkeys(
+        method.name for method in known
+        if method.comparison and method.learns and method.tables)
     for i, name in enumerate(compared):
         styles[name] = dict(color=LIGHT_GREY if i % 2 else GREY,
                             marker='x+1234'[i % 6], linestyle='--')
     others = [name for name in methods if name not in styles]
-    others.sort(key=lambda name: not learns_prompts(name))
+    others.sort(key=lambda name: not learns_prompts(find_method(name)))
     for i, name in enumerate(others):
         turn, i = divmod(i, len(PALETTE))
         styles[name] = dict(color=PALETTE[i], marker=MARKERS[i],
@@ -104,12 +98,14 @@ def plot_curves(axis: Axes, study: Study, dataset: str) -> None:
         if points:
             _plot_curve(axis, points, method_title(method), styles[method],
                         zero_shot=[*points] == [0])
-    for method in filter(learns_prompts, study.methods):
+    for method in study.methods:
+        if not learns_prompts(find_method(method)):
+            continue
         known = {x: top1 for x, shots in enumerate(study.conditions)
                  if (top1 := study.published_top1(dataset, method, shots))}
         if known:
             axis.plot(list(known), list(known.values()), linestyle='none',
-                      label=published_title(method_title(method)),
+                      label=f'{method_title(method)} (published)',
                       marker=styles[method]['marker'], markersize=8,
                       markerfacecolor='none',
                       markeredgecolor=styles[method]['color'])
@@ -141,29 +137,29 @@ def _plot_curve(axis: Axes, points: Dict[int, Score], label: str, style: dict,
                       color=style['color'], alpha=0.18, linewidth=0)
 
 
-def plot_bars(axis: Axes, groups: Sequence[str],
-              heights: Dict[str, List[Optional[Score]]],
+def plot_bars(axis: Axes, study: Study, groups: Sequence[tuple],
               styles: Dict[str, dict]) -> None:
-    """Plot groups of bars, one for each method, with their values.
+    """Plot groups of bars, one bar for each method, with their values.
 
     Args:
         axis: The axes to plot on.
-        groups: The titles of the groups.
-        heights: For each method its score in each group, or None.
+        study: The scores.
+        groups: The title, the data set and the condition of each group.
         styles: The style of each method.
     """
-    width = 0.84 / len(heights)
-    for i, (method, scores) in enumerate(heights.items()):
-        bars = {group + (i + 0.5) * width - 0.42: score.mean
-                for group, score in enumerate(scores) if score}
-        if not bars:
-            continue
+    scores = {method: [study.score(dataset, method, condition)
+                       for _, dataset, condition in groups]
+              for method in study.methods}
+    scores = {method: row for method, row in scores.items() if any(row)}
+    width = 0.84 / len(scores)
+    for i, (method, row) in enumerate(scores.items()):
+        heights = {group + (i + 0.5) * width - 0.42: score.mean
+                   for group, score in enumerate(row) if score}
         color = styles[method]['color']
-        container = axis.bar(
-            list(bars), list(bars.values()), width=width * 0.92,
+        bars = axis.bar(
+            list(heights), list(heights.values()), width=width * 0.92,
             color=PALER.get(color, color), label=method_title(method))
-        axis.bar_label(container, fmt='%.1f', rotation=90, fontsize=7.5,
-                       padding=2)
-    axis.set_xticks(range(len(groups)), groups)
+        axis.bar_label(bars, fmt='%.1f', rotation=90, fontsize=7.5, padding=2)
+    axis.set_xticks(range(len(groups)), [title for title, *_ in groups])
     axis.tick_params(axis='x', length=0)
     axis.margins(x=0.02, y=0.16)

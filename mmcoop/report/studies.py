@@ -1,8 +1,9 @@
 """Which runs belong to which table or figure."""
-from typing import (TYPE_CHECKING, Dict, Iterable, Iterator, List, Sequence,
-                    Tuple)
+from typing import (TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional,
+                    Sequence, Tuple)
 
-from ..methods import Method, all_methods, find_method, methods_in
+from ..methods import (Method, all_methods, find_method, methods_in,
+                       sort_methods)
 from .frames import load_pandas, make_frame, most_shots, select_methods
 from .names import SHOTS, SOURCE, TARGETS, sort_backbones, sort_datasets
 from .records import Record
@@ -10,6 +11,14 @@ from .study import Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+def learns_prompts(method: Optional[Method]) -> bool:
+    """Whether a method is neither a baseline nor a comparison.
+
+    It cannot be said of a method that no metafile describes (None).
+    """
+    return bool(method and method.learns and not method.comparison)
 
 
 def find_studies(kind: str, records: Sequence[Record]) -> List[Study]:
@@ -36,14 +45,13 @@ def select_few_shot(frame: 'DataFrame') -> List[Study]:
 
 def select_context_length(frame: 'DataFrame') -> List[Study]:
     """Lengths M against shots, where two of them were run (Fig. 5)."""
-    kind, studies = 'context-length', []
+    kind = 'context-length'
     names = [method.name for method in methods_in(kind) if method.learns]
-    for backbone, runs in _by_backbone(_in_domain(frame)):
-        lengths = select_methods(runs, *names)
-        if lengths.name.nunique() > 1:
-            runs = select_methods(runs, *names, *_baselines())
-            studies.append(_compare_shots(kind, runs, backbone))
-    return studies
+    baselines = [method.name for method in all_methods() if method.baseline]
+    return [_compare_shots(kind, select_methods(runs, *names, *baselines),
+                           backbone)
+            for backbone, runs in _by_backbone(_in_domain(frame))
+            if select_methods(runs, *names).name.nunique() > 1]
 
 
 def select_backbones(frame: 'DataFrame') -> List[Study]:
@@ -69,13 +77,11 @@ def select_init(frame: 'DataFrame') -> List[Study]:
     The first method of the kind is what the others are compared with: they
     decide whether there is a table, and its shots.
     """
-    names, studies = [method.name for method in methods_in('init')], []
-    for backbone, runs in _by_backbone(_in_domain(frame)):
-        shots = most_shots(select_methods(runs, *names[1:]))
-        if shots:
-            studies.append(Study('init', select_methods(runs, *names),
-                                 backbone=backbone, shots=shots))
-    return studies
+    names = [method.name for method in methods_in('init')]
+    return [Study('init', select_methods(runs, *names), backbone=backbone,
+                  shots=shots)
+            for backbone, runs in _by_backbone(_in_domain(frame))
+            if (shots := most_shots(select_methods(runs, *names[1:])))]
 
 
 def select_adaptations(frame: 'DataFrame') -> List[Study]:
@@ -198,21 +204,15 @@ def _representatives(kind: str, runs: 'DataFrame') -> List[str]:
     Of each collection that a kind of table compares: its methods of that
     kind, or else the first of its methods that was run.
     """
-    def learns_prompts(method: Method) -> bool:
-        return method.learns and not method.comparison
-
-    names, present = [], set(runs.name)
-    listed = list(filter(learns_prompts, methods_in(kind)))
-    for collection in dict.fromkeys(m.collection for m in listed):
-        methods = [m for m in all_methods() if m.name in present
-                   and m.collection == collection and learns_prompts(m)]
-        chosen = [m for m in methods if kind in m.tables] or methods[:1]
-        names += [method.name for method in chosen]
+    names = []
+    listed = filter(learns_prompts, methods_in(kind))
+    for collection in dict.fromkeys(method.collection for method in listed):
+        run = [method for method in map(find_method, sort_methods(runs.name))
+               if method and method.collection == collection
+               and learns_prompts(method)]
+        chosen = [method for method in run if kind in method.tables]
+        names += [method.name for method in chosen or run[:1]]
     return names
-
-
-def _baselines() -> List[str]:
-    return [method.name for method in all_methods() if method.baseline]
 
 
 def _by_backbone(runs: 'DataFrame') -> Iterator[Tuple[str, 'DataFrame']]:

@@ -1,6 +1,6 @@
 """Runs that are compared with each other, and their scores."""
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, Hashable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Sequence
 
 from ..methods import (AVERAGE, TOP1, Method, all_methods, find_method,
                        sort_methods)
@@ -91,15 +91,16 @@ class Study:
         return ', '.join(parts)
 
     @property
-    def missing_titles(self) -> dict:
+    def missing_titles(self) -> Dict[str, List[str]]:
         """For each data set the titles of the methods without it."""
-        if self.kind != 'domain':
-            return {name: [method_title(m) for m in sort_methods(
-                method for method, _ in pairs)]
-                    for name, pairs in self.missing.items()}
-        return {name: sorted({f'{method_title(method)}, {backbone_title(clip)}'
-                              for method, clip in pairs})
-                for name, pairs in self.missing.items()}
+        if self.kind == 'domain':  # on any backbone
+            return {dataset: sorted({
+                f'{method_title(method)}, {backbone_title(backbone)}'
+                for method, backbone in pairs})
+                    for dataset, pairs in self.missing.items()}
+        return {dataset: list(map(method_title, sort_methods(
+            method for method, _ in pairs)))
+                for dataset, pairs in self.missing.items()}
 
     def title_of(self, dataset: str) -> str:
         """The title of a data set or of the average."""

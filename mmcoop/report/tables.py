@@ -1,14 +1,13 @@
 """The tables of the paper, from records."""
 from statistics import fmean, harmonic_mean
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
-from ..methods import AVERAGE, all_methods, sort_methods
+from ..methods import AVERAGE, sort_methods
 from . import KINDS
 from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
-                    method_title, published_backbone, published_title,
-                    shots_label, shots_title)
-from .notes import (describe_average, describe_other_shots,
-                    describe_published, describe_runs, describe_scores)
+                    method_title, published_backbone, shots_label, shots_title)
+from .notes import (describe_average, describe_other_shots, describe_published,
+                    describe_runs, describe_scores)
 from .records import Record
 from .studies import find_studies
 from .study import Study
@@ -48,69 +47,50 @@ def make_grids(study: Study) -> List[Table]:
 
     The conditions are shots or backbones.
     """
-    by_shots = study.by == 'shots'
+    by_shots, tables = study.by == 'shots', []
     label = shots_label if by_shots else backbone_title
-    header = ['method', *map(label, study.conditions)]
-    tables = []
     for dataset in study.tabulated:
-        rows = [[method_title(method)] + [
-            study.score(dataset, method, condition)
-            for condition in study.conditions] for method in study.methods]
-        published = [[published_title(method.title)] + [
-            study.published_top1(dataset, method.name, condition)
-            for condition in study.conditions]
-            for method in study.published_methods()]
-        published = [row for row in published if any(row[1:])]
-        notes = describe_scores(study, dataset)
-        if published:
-            notes += _describe_published(study, dataset)
-        condition = f', {study.condition}' if study.condition else ''
+        rows, published = _make_rows(
+            study, [(dataset, condition) for condition in study.conditions])
+        title = ', '.join(filter(None, (study.title_of(dataset),
+                                        study.condition)))
         tables.append(Table(
             slug(study.kind, study.backbone, dataset),
-            f'{study.title_of(dataset)}{condition}: '
-            f'{BY_SHOTS if by_shots else BY_BACKBONE}', header,
-            [row for row in rows if any(row[1:])] + published, notes))
+            f'{title}: {BY_SHOTS if by_shots else BY_BACKBONE}',
+            ['method', *map(label, study.conditions)], rows + published,
+            describe_scores(study, dataset)
+            + describe_published(study, dataset, published)))
     return tables
 
 
 def make_init(study: Study) -> List[Table]:
     """A row for each start of the context, a column for each data set."""
     datasets = study.tabulated
-    rows = [[method_title(method)] +
-            [study.score(dataset, method) for dataset in datasets]
-            for method in study.methods]
+    rows, published = _make_rows(
+        study, [(dataset, '') for dataset in datasets], [AVERAGE])
     notes = describe_runs(study.runs) + describe_other_shots(study)
     if AVERAGE in datasets:
-        notes.append(describe_average(study.missing_titles))
-        found = [(method, study.published_top1(AVERAGE, method.name))
-                 for method in study.published_methods()]
-        published = [[published_title(method.title), top1] + [None] *
-                     len(study.datasets) for method, top1 in found if top1]
-        rows += published
-        if published:
-            notes += _describe_published(study, AVERAGE)
+        notes.append(describe_average(study))
+        notes += describe_published(study, AVERAGE, published)
     return [Table(
         slug('init', study.backbone),
         f'Start of the context, {study.condition}: top-1 (%)',
-        ['method', *map(study.title_of, datasets)], rows, notes)]
+        ['method', *map(study.title_of, datasets)], rows + published, notes)]
 
 
 def make_adaptations(study: Study) -> List[Table]:
     """For each data set: a row for each way to adapt CLIP."""
-    tables = []
-    baseline = next(m.name for m in all_methods() if m.baseline)
+    tables, compared = [], study.published_methods()
+    baseline = next(m.name for m in compared if m.baseline)
     for dataset in study.tabulated:
         header = ['method', 'top-1', 'gain over zero-shot']
-        notes = describe_scores(study, dataset)
         known = {method.name: study.published_top1(dataset, method.name)
-                 for method in study.published_methods()}
+                 for method in compared}
         # numbers of methods that other tables compare too are not enough
-        if not any(known[method.name] for method in study.published_methods()
-                   if method.only_in):
-            known = {}
-        else:
+        if any(known[method.name] for method in compared if method.only_in):
             header += ['published', 'published gain']
-            notes += _describe_published(study, dataset)
+        else:
+            known = {}
         zero_shot, rows = study.score(dataset, baseline), []
         for method in sort_methods([*study.methods, *known]):
             score = study.score(dataset, method)
@@ -119,81 +99,68 @@ def make_adaptations(study: Study) -> List[Table]:
             if known:
                 row += [known.get(method),
                         _gain(known.get(method), known[baseline])]
-            if any(row[1:]):
-                rows.append(row)
+            rows += [row] if any(row[1:]) else []
         tables.append(Table(
             slug('adaptations', study.backbone, dataset),
             f'Ways to adapt CLIP, {study.title_of(dataset)}, '
-            f'{study.condition}: top-1 (%)', header, rows, notes))
+            f'{study.condition}: top-1 (%)', header, rows,
+            describe_scores(study, dataset)
+            + describe_published(study, dataset, known)))
     return tables
 
 
 def make_domain(study: Study) -> List[Table]:
     """One table: a row for each backbone and method."""
-    datasets, targets, rows = (SOURCE, *TARGETS), study.averaged, []
-    any_published = False
+    datasets, rows, any_published = (SOURCE, *TARGETS), [], False
     for backbone in study.conditions:
-        title = backbone_title(backbone)
-        here = set(study.runs.method[study.runs.backbone == backbone])
-        for method in sort_methods(here):
-            rows.append([title, method_title(method)] + [
-                study.score(dataset, method, backbone)
-                for dataset in (*datasets, AVERAGE)])
-        for method in study.published_methods():
-            known = {name: study.published_top1(name, method.name, backbone)
-                     for name in datasets}
-            if all(known.values()):
+        ours, published = _make_rows(study, [
+            (dataset, backbone) for dataset in (*datasets, AVERAGE)])
+        for row in published:
+            top1 = dict(zip(datasets, row[1:]))
+            if all(top1.values()):
                 any_published = True
-                average = fmean(known[name] for name in targets) if len(
-                    targets) > 1 else None
-                rows.append([title, published_title(method.title),
-                             *known.values(), average])
-    notes = describe_runs(study.runs)
-    notes += [describe_average(study.missing_titles)]
-    notes += describe_other_shots(study)
-    if any_published:
-        notes += _describe_published(study, SOURCE)
+                ours.append(row[:-1] + [
+                    fmean(map(top1.get, study.averaged))
+                    if len(study.averaged) > 1 else None])
+        rows += [[backbone_title(backbone), *row] for row in ours]
     return [Table(
         'domain',
         f'Domain generalisation from ImageNet{_trained(study)}: top-1 (%)',
         ['backbone', 'method', *map(dataset_title, datasets),
-         f'average of {len(targets)}'], rows, notes)]
+         f'average of {len(study.averaged)}'], rows,
+        describe_runs(study.runs) + [describe_average(study)]
+        + describe_other_shots(study)
+        + describe_published(study, SOURCE, any_published))]
 
 
 def make_base_to_new(study: Study) -> List[Table]:
     """A row for each data set and method."""
-    rows, published = [], _published_base_to_new(study)
-    for dataset in study.tabulated:
-        for method in study.methods:
-            base, new = (study.score(dataset, method, subset)
-                         for subset in study.conditions)
-            if base or new:
-                mean = harmonic_mean([base.mean, new.mean]) \
-                    if base and new else None
-                rows.append([study.title_of(dataset), method_title(method),
-                             base, new, mean])
-        if dataset == AVERAGE:
-            rows += published
+    rows, published = [], []
     notes = describe_runs(study.runs) + [HARMONIC]
     notes += describe_other_shots(study)
-    if AVERAGE in study.tabulated:
-        notes.append(describe_average(study.missing_titles))
-        if published:
-            notes += _describe_published(study, AVERAGE)
+    for dataset in study.tabulated:
+        ours, _ = _make_rows(study, [(dataset, 'base'), (dataset, 'new')], [])
+        for title, base, new in ours:
+            mean = harmonic_mean([base.mean, new.mean]) \
+                if base and new else None
+            rows.append([study.title_of(dataset), title, base, new, mean])
+        if dataset == AVERAGE:
+            published = _find_published_averages(study)
+            rows += published
+            notes.append(describe_average(study))
     return [Table(
         slug('base-to-new', study.backbone),
         f'Base to new classes, {backbone_title(study.backbone)}'
         f'{_trained(study)}: top-1 (%)',
-        ['data set', 'method', 'base', 'new', 'H'], rows, notes)]
+        ['data set', 'method', 'base', 'new', 'H'], rows,
+        notes + describe_published(study, AVERAGE, published))]
 
 
 def make_cross_dataset(study: Study) -> List[Table]:
     """A row for each method, a column for each data set."""
     targets = [name for name in study.datasets if name != study.source]
-    rows = [[method_title(method)] + [
-        study.score(dataset, method)
-        for dataset in (study.source, *targets, AVERAGE)]
-        for method in study.methods]
+    rows, _ = _make_rows(study, [
+        (dataset, '') for dataset in (study.source, *targets, AVERAGE)], [])
     source = dataset_title(study.source)
     return [Table(
         slug('cross-dataset', study.source, study.backbone),
@@ -201,7 +168,7 @@ def make_cross_dataset(study: Study) -> List[Table]:
         f'{backbone_title(study.backbone)}{_trained(study)}: top-1 (%)',
         ['method', f'{source} (source)', *map(dataset_title, targets),
          f'average of {len(study.averaged)}'], rows,
-        describe_runs(study.runs) + [describe_average(study.missing_titles)]
+        describe_runs(study.runs) + [describe_average(study)]
         + describe_other_shots(study))]
 
 
@@ -214,24 +181,41 @@ _MAKE = {
 }
 
 
-def _describe_published(study: Study, dataset: str) -> List[str]:
-    backbones = study.conditions if study.by == 'backbone' else \
-        [study.backbone]
-    return describe_published(study.published_methods(), dataset, backbones)
+def _make_rows(study: Study, columns: Sequence[tuple],
+               published_on: Optional[Sequence[str]] = None
+               ) -> Tuple[List[List[Cell]], List[List[Cell]]]:
+    """Make the rows of our scores, and those of published numbers.
+
+    Args:
+        study: The scores.
+        columns: The data set and the condition of each column.
+        published_on: The data sets to show published numbers of; None: all.
+    """
+    ours = [[method_title(name)] + [
+        study.score(dataset, name, condition)
+        for dataset, condition in columns] for name in study.methods]
+    published = [[f'{method.title} (published)'] + [
+        study.published_top1(dataset, method.name, condition)
+        if published_on is None or dataset in published_on else None
+        for dataset, condition in columns]
+        for method in study.published_methods()]
+    return ([row for row in ours if any(row[1:])],
+            [row for row in published if any(row[1:])])
 
 
-def _published_base_to_new(study: Study) -> List[List[Cell]]:
-    """Published averages; none if there are no learned ones to compare."""
+def _find_published_averages(study: Study) -> List[List[Cell]]:
+    """Published rows of base to new; none without learned ones."""
     rows, any_learned = [], False
     for method in study.published_methods():
         for row in method.published:
-            if (row.dataset, row.backbone, row.shots) == (
-                    AVERAGE, published_backbone(study.backbone),
-                    study.shots if method.learns else 0) and {
-                        *BASE_TO_NEW_METRICS} <= set(row.metrics):
+            numbers = [row.metrics.get(name) for name in BASE_TO_NEW_METRICS]
+            condition = (AVERAGE, published_backbone(study.backbone),
+                         study.shots if method.learns else 0)
+            if all(numbers) and condition == (row.dataset, row.backbone,
+                                              row.shots):
                 any_learned |= method.learns
                 rows.append(['Average (published)', row.label or method.title,
-                             *map(row.metrics.get, BASE_TO_NEW_METRICS)])
+                             *numbers])
     return rows if any_learned else []
 
 
