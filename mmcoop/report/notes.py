@@ -103,14 +103,15 @@ def _describe_seeds(runs: 'DataFrame') -> List[str]:
     groups = runs.fillna({'class_subset': ''}).groupby(
         ['method', 'dataset', 'shots', 'class_subset'], sort=False)
     for (method, dataset, shots, subset), found in groups.seed:
-        gone = ', '.join(str(s) for s in seeds if s not in set(found))
-        if gone:
+        absent = ', '.join(str(s) for s in seeds if s not in set(found))
+        if absent:
             where = ' '.join(filter(None, (dataset_title(dataset), subset)))
-            missing.setdefault((method, gone), []).append(
+            missing.setdefault((method, absent), []).append(
                 f'{where} {shots_label(shots)}-shot')
     return [note] + [
-        f'Seeds missing: {gone} of {method_title(method)} ({_shorten(where)}).'
-        for (method, gone), where in missing.items()]
+        f'Seeds missing: {absent} of {method_title(method)} '
+        f'({_shorten(where)}).'
+        for (method, absent), where in missing.items()]
 
 
 def _describe_selection(runs: 'DataFrame') -> List[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def learns_prompts(method: Optional[Method]) -> bool:
     """Whether a method is neither a baseline nor a comparison.
 
-    It cannot be said of a method that no metafile describes (None).
+    False for a method that no metafile describes (None).
     """
     return bool(method and method.learns and not method.comparison)
 
@@ -29,7 +29,7 @@ def find_studies(kind: str, records: Sequence[Record]) -> List[Study]:
         records: Results, also of other kinds.
 
     Returns:
-        None where no result belongs to the kind.
+        The studies; an empty list where no result belongs to the kind.
     """
     frame = make_frame(records)
     excluded = [method.name for method in all_methods()
@@ -40,7 +40,7 @@ def find_studies(kind: str, records: Sequence[Record]) -> List[Study]:
 def select_few_shot(frame: 'DataFrame') -> List[Study]:
     """Accuracy against shots, a study for each backbone (Fig. 3 and 4)."""
     return [_compare_shots('few-shot', hide_variants(runs), backbone)
-            for backbone, runs in _by_backbone(_in_domain(frame))]
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))]
 
 
 def select_context_length(frame: 'DataFrame') -> List[Study]:
@@ -50,20 +50,20 @@ def select_context_length(frame: 'DataFrame') -> List[Study]:
     baselines = [method.name for method in all_methods() if method.baseline]
     return [_compare_shots(kind, select_methods(runs, *names, *baselines),
                            backbone)
-            for backbone, runs in _by_backbone(_in_domain(frame))
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))
             if select_methods(runs, *names).name.nunique() > 1]
 
 
 def select_backbones(frame: 'DataFrame') -> List[Study]:
     """The same methods on two or more backbones (Fig. 5)."""
     groups = [runs for _, runs in _by_backbone(
-        hide_variants(_in_domain(frame))) if most_shots(runs)]
+        hide_variants(_select_same_dataset(frame))) if most_shots(runs)]
     return _compare_backbones('backbones', groups) if len(groups) > 1 else []
 
 
 def select_ensembles(frame: 'DataFrame') -> List[Study]:
     """Hand-written prompts and their ensembles beside CoOp (Table 2)."""
-    kind, runs = 'ensembles', _in_domain(frame, keep_targets=True)
+    kind, runs = 'ensembles', _select_same_dataset(frame, keep_targets=True)
     names = [method.name for method in methods_in(kind)
              if not (method.learns or method.baseline)]
     runs = runs[runs.dataset.isin(select_methods(runs, *names).dataset)]
@@ -80,7 +80,7 @@ def select_init(frame: 'DataFrame') -> List[Study]:
     names = [method.name for method in methods_in('init')]
     return [Study('init', select_methods(runs, *names), backbone=backbone,
                   shots=shots)
-            for backbone, runs in _by_backbone(_in_domain(frame))
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))
             if (shots := most_shots(select_methods(runs, *names[1:])))]
 
 
@@ -91,7 +91,7 @@ def select_adaptations(frame: 'DataFrame') -> List[Study]:
     others = [method.name for method in compared if kind in method.only_in]
     shown = [method.name for method in compared
              if method.comparison or method.baseline]
-    for backbone, runs in _by_backbone(_in_domain(frame)):
+    for backbone, runs in _by_backbone(_select_same_dataset(frame)):
         adapted = select_methods(runs, *others)
         runs = runs[runs.dataset.isin(adapted.dataset)]
         if len(runs):
@@ -165,7 +165,8 @@ _SELECT = {
 }
 
 
-def _in_domain(frame: 'DataFrame', keep_targets: bool = False) -> 'DataFrame':
+def _select_same_dataset(frame: 'DataFrame',
+                         keep_targets: bool = False) -> 'DataFrame':
     """Runs on all classes, tested on the data set they were trained on.
 
     Args:
@@ -186,15 +187,15 @@ def _select_transfers(frame: 'DataFrame', source: str, targets: Iterable[str]
     whole = frame[frame.class_subset.isna() & frame.trained_subset.isna()
                   & frame.dataset.isin([source, *targets])]
     whole = hide_variants(whole, learned=False)
-    away = whole[whole.dataset.isin(targets) & (
+    transferred = whole[whole.dataset.isin(targets) & (
         ~whole.learns | (whole.trained_on == source))]
-    shots, groups = most_shots(away), {}
-    for backbone, runs in _by_backbone(away):
-        home = whole[(whole.dataset == source) & whole.trained_on.isna()
-                     & (whole.backbone == backbone)
-                     & whole.method.isin(runs.method)
-                     & whole.shots.isin([0, shots])]
-        groups[backbone] = load_pandas().concat([runs, home])
+    shots, groups = most_shots(transferred), {}
+    for backbone, runs in _by_backbone(transferred):
+        on_source = whole[
+            (whole.dataset == source) & whole.trained_on.isna()
+            & (whole.backbone == backbone) & whole.method.isin(runs.method)
+            & whole.shots.isin([0, shots])]
+        groups[backbone] = load_pandas().concat([runs, on_source])
     return shots, groups
 
 
@@ -216,6 +217,7 @@ def _representatives(kind: str, runs: 'DataFrame') -> List[str]:
 
 
 def _by_backbone(runs: 'DataFrame') -> Iterator[Tuple[str, 'DataFrame']]:
+    """Yield each backbone, in order, with its runs."""
     for backbone in sort_backbones(runs.backbone):
         yield backbone, runs[runs.backbone == backbone]
 

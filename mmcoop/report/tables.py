@@ -113,16 +113,16 @@ def make_domain(study: Study) -> List[Table]:
     """One table: a row for each backbone and method."""
     datasets, rows, any_published = (SOURCE, *TARGETS), [], False
     for backbone in study.conditions:
-        ours, published = _make_rows(study, [
+        scores, published = _make_rows(study, [
             (dataset, backbone) for dataset in (*datasets, AVERAGE)])
         for row in published:
             top1 = dict(zip(datasets, row[1:]))
             if all(top1.values()):
                 any_published = True
-                ours.append(row[:-1] + [
+                scores.append(row[:-1] + [
                     fmean(map(top1.get, study.averaged))
                     if len(study.averaged) > 1 else None])
-        rows += [[backbone_title(backbone), *row] for row in ours]
+        rows += [[backbone_title(backbone), *row] for row in scores]
     return [Table(
         'domain',
         f'Domain generalisation from ImageNet{_trained(study)}: top-1 (%)',
@@ -139,8 +139,9 @@ def make_base_to_new(study: Study) -> List[Table]:
     notes = describe_runs(study.runs) + [HARMONIC]
     notes += describe_other_shots(study)
     for dataset in study.tabulated:
-        ours, _ = _make_rows(study, [(dataset, 'base'), (dataset, 'new')], [])
-        for title, base, new in ours:
+        scores, _ = _make_rows(
+            study, [(dataset, subset) for subset in study.conditions], [])
+        for title, base, new in scores:
             mean = harmonic_mean([base.mean, new.mean]) \
                 if base and new else None
             rows.append([study.title_of(dataset), title, base, new, mean])
@@ -191,7 +192,7 @@ def _make_rows(study: Study, columns: Sequence[tuple],
         columns: The data set and the condition of each column.
         published_on: The data sets to show published numbers of; None: all.
     """
-    ours = [[method_title(name)] + [
+    scores = [[method_title(name)] + [
         study.score(dataset, name, condition)
         for dataset, condition in columns] for name in study.methods]
     published = [[f'{method.title} (published)'] + [
@@ -199,7 +200,7 @@ def _make_rows(study: Study, columns: Sequence[tuple],
         if published_on is None or dataset in published_on else None
         for dataset, condition in columns]
         for method in study.published_methods()]
-    return ([row for row in ours if any(row[1:])],
+    return ([row for row in scores if any(row[1:])],
             [row for row in published if any(row[1:])])
 
 
@@ -211,8 +212,9 @@ def _find_published_averages(study: Study) -> List[List[Cell]]:
             numbers = [row.metrics.get(name) for name in BASE_TO_NEW_METRICS]
             condition = (AVERAGE, published_backbone(study.backbone),
                          study.shots if method.learns else 0)
-            if all(numbers) and condition == (row.dataset, row.backbone,
-                                              row.shots):
+            if all(numbers) and condition == (
+                    row.dataset, row.backbone, row.shots) and (
+                        not row.tables or study.kind in row.tables):
                 any_learned |= method.learns
                 rows.append(['Average (published)', row.label or method.title,
                              *numbers])
