@@ -1,99 +1,60 @@
-"""What methods, data sets and backbones are called, and their order."""
+"""Titles and order of methods, data sets and backbones."""
+import math
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Iterable, List
 
 from ..catalog import CATALOG, VARIANTS
-from ..protocol.methods import BACKBONES, COOP_NAME, WORDS
+from ..methods import find_method, plain_name
+from ..protocol.plan import BACKBONES
 
-OWN = 'zeroshot-own'  # each data set's hand-written template
-PROBE = 'linear-probe'
-ENSEMBLES = 'zeroshot-ensemble'  # methods that begin so
-SOURCE = 'imagenet'
-TARGETS = VARIANTS
+SOURCE = 'imagenet'  # domain generalisation: trained on it ...
+TARGETS = VARIANTS  # ... and tested on these
 SHOTS = (1, 2, 4, 8, 16)  # of the paper
-ADAPTATIONS = {
-    'finetune': 'fine-tuned image tower',
-    'text-transform': 'transformed text features',
-    'text-bias': 'bias on text features',
-}
-METHODS = {  # in the order of rows and legends; CoOp's follow
-    OWN: 'zero-shot',
-    'zeroshot-name': 'zero-shot, name alone',
-    'zeroshot-generic': 'zero-shot, "a photo of a"',
-    'zeroshot-ensemble7': 'zero-shot, 7 templates',
-    'zeroshot-ensemble80': 'zero-shot, 80 templates',
-    'zeroshot-ensemble7+own': 'zero-shot, 7 templates + own',
-    PROBE: 'linear probe',
-    'linear-head': 'linear head',
-    **ADAPTATIONS,
-}
-POSITIONS = ('end', 'middle', 'front')
+ALL_IMAGES = math.inf  # the number of shots of a run on all training images
 
 
-def plain(method: str) -> str:
-    """The method without what :func:`separate` said in brackets."""
-    return method.split(' (')[0]
+def method_title(name: str) -> str:
+    """The title of the metafile; settings in brackets are kept.
 
-
-def context_length(method: str) -> Optional[int]:
-    """M of a method of CoOp, None for others."""
-    match = COOP_NAME.fullmatch(plain(method))
-    return int(match[1]) if match else None
-
-
-def method_title(method: str) -> str:
-    """``coop-m16-end (50 epochs)`` as a person reads it."""
-    name = plain(method)
-    title, match = METHODS.get(name, name), COOP_NAME.fullmatch(name)
-    if match:
-        length, position, csc, words = match.groups()
-        title = f'CoOp M={length}, {position}' + (csc and ', CSC' or '') + (
-            words and f', "{WORDS}"' or '')
-    return title + method[len(name):]
-
-
-def published_title(method: str) -> str:
-    return f'{method_title(method)} (published)'
+    A method that no metafile describes is shown by its name.
+    """
+    method = find_method(name)
+    return method.title + name[len(plain_name(name)):] if method else name
 
 
 def dataset_title(dataset: str) -> str:
-    """The catalogue's title; one's own data set is shown as it is."""
+    """The title of the catalogue; the name of a user's own data set."""
     return CATALOG[dataset].title if dataset in CATALOG else dataset
 
 
 def backbone_title(backbone: str) -> str:
-    """``ViT-B/16`` for ViT-B-16; of a file its name."""
+    """``ViT-B/16`` for ViT-B-16; the name of a weights or config file."""
     return Path(backbone).stem.replace('-B-', '-B/').replace('-L-', '-L/')
 
 
-def known_backbone(backbone: str) -> str:
-    """The name of ``BACKBONES`` for a file or a QuickGELU twin of it."""
+def published_backbone(backbone: str) -> str:
+    """The published backbone that a file or a QuickGELU variant holds."""
     return Path(backbone).stem.removesuffix('-quickgelu')
 
 
-def sort_methods(methods: Iterable[str]) -> List[str]:
-    """Zero-shot, others of the paper, CoOp with M=16 first, one's own."""
-    return sorted(set(methods), key=_method_rank)
+def shots_label(shots: float) -> str:
+    """The number of shots as a column header."""
+    return 'all' if shots == ALL_IMAGES else str(int(shots))
 
 
-def sort_datasets(datasets: Iterable[str]) -> List[str]:
-    """In the order of the catalogue, one's own last."""
-    return _sort(datasets, CATALOG)
+def shots_title(shots: float) -> str:
+    """The number of shots in a sentence: ``16 shots``."""
+    return '1 shot' if shots == 1 else f'{shots_label(shots)} shots'
 
 
-def sort_backbones(backbones: Iterable[str]) -> List[str]:
-    return _sort(backbones, BACKBONES)
+def sort_datasets(names: Iterable[str]) -> List[str]:
+    """Sort data sets as the catalogue does; a user's own come last."""
+    return _sort(names, CATALOG)
 
 
-def _method_rank(method: str) -> tuple:
-    name = plain(method)
-    match = COOP_NAME.fullmatch(name)
-    if match:
-        length, position, csc, words = match.groups()
-        return (1, length != '16', -int(length), bool(csc), bool(words),
-                POSITIONS.index(position), method)
-    known = list(METHODS)
-    return (0, known.index(name), method) if name in METHODS else (2, method)
+def sort_backbones(names: Iterable[str]) -> List[str]:
+    """Sort backbones as the paper does; others come last."""
+    return _sort(names, BACKBONES)
 
 
 def _sort(names: Iterable[str], known: Iterable[str]) -> List[str]:

@@ -1,183 +1,155 @@
-"""What must be known to compare the numbers of a table."""
-from collections import defaultdict
-from typing import Hashable, Iterable, List, Sequence
+"""Notes below tables: what a reader must know to compare the numbers."""
+from typing import TYPE_CHECKING, Dict, Iterable, List, Sequence
 
-from ..catalog import CATALOG
-from .names import (SOURCE, dataset_title, known_backbone, method_title,
-                    sort_datasets, sort_methods)
-from .published import AVERAGE, RE_RUNS
-from .records import Record
-from .scores import published_epochs, selection, shots_label, shots_of
+from ..methods import AVERAGE, Method, find_method, sort_methods
+from .names import (CATALOG, dataset_title, method_title, published_backbone,
+                    shots_label, sort_datasets)
+from .study import Study
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 PUBLISHED_SEEDS = {1, 2, 3}
 PUBLISHED = ("published: numbers of the papers, with OpenAI's CLIP weights and"
              ' whole test sets; not run here.')
 
 
-def notes(records: Sequence[Record]) -> List[str]:
-    """Seeds, and all in which the runs differ from the published recipe."""
-    return [
-        *_seeds(records), *_views(records), *_epochs(records),
-        *_selection(records), *_test_images(records)
-    ]
+def describe_scores(study: Study, dataset: str) -> List[str]:
+    """All notes on our own scores of a data set or of the average."""
+    notes = describe_runs(study.runs_on(dataset))
+    if dataset == study.tabulated[0] and len(study.datasets) > 1:
+        notes.append(describe_average(study))
+    return notes + describe_other_shots(study)
 
 
-def published_notes(dataset: str, backbones: Iterable[str]) -> List[str]:
-    """Said under a table that shows published numbers."""
-    said = [PUBLISHED]
-    if dataset == AVERAGE:
-        said.append('The published average is over eleven data sets.')
-    if dataset == SOURCE and 'RN50' in map(known_backbone, backbones):
-        said.append('Independent re-runs of CoOp on ImageNet with RN50 and '
-                    f'16 shots gave about {RE_RUNS}.')
-    return said
+def describe_runs(runs: 'DataFrame') -> List[str]:
+    """Seeds, and everything in which runs differ from the published recipe."""
+    notes = _describe_seeds(runs)
+    for views, group in runs.groupby('cached_views'):
+        notes.append(
+            f'Approximation: trained on {views} cached views an image, not on '
+            f'new views each epoch: {_list_runs(group)}.')
+    known = runs[runs.epochs.notna() & runs.recipe_epochs.notna()]
+    changed = known[known.epochs != known.recipe_epochs]
+    for (epochs, recipe), group in changed.groupby(
+            ['epochs', 'recipe_epochs']):
+        notes.append(f'Trained for {epochs} epochs, not the {recipe} of the '
+                     f'recipe: {_list_runs(group)}.')
+    return notes + _describe_selection(runs) + _describe_test_sets(runs)
 
 
-def average_note(lacking: dict) -> str:
-    """Over how many data sets an average goes, and what others lack.
-
-    Args:
-        lacking: For each data set the methods that lack it.
-    """
-    count = sum(not methods for methods in lacking.values())
-    said = (f'Average over the {count} of {len(lacking)} data sets for which '
+def describe_average(study: Study) -> str:
+    """Over which data sets an average goes, and why not over the others."""
+    missing = study.missing_titles
+    count = sum(not titles for titles in missing.values())
+    note = (f'Average over the {count} of {len(missing)} data sets for which '
             'every method has all its numbers.')
     if count < 2:
-        said = 'No average: it takes two data sets that every method has.'
-    left_out = [
-        f'{dataset_title(name)} (lacks {_methods(lacking[name])})'
-        for name in sort_datasets(lacking) if lacking[name]
-    ]
-    if left_out:
-        said += f' Left out: {"; ".join(left_out)}.'
-    return said
+        note = 'No average: it takes two data sets that every method has.'
+    left_out = '; '.join(
+        f'{dataset_title(name)} (lacks {_shorten(titles, 3)})'
+        for name, titles in missing.items() if titles)
+    return note + (f' Left out: {left_out}.' if left_out else '')
 
 
-def study_notes(study, place: str) -> List[str]:
-    """All notes on our own scores of a place.
-
-    Args:
-        study: The :class:`mmcoop.report.studies.Study`.
-        place: A data set, or the average.
-    """
-    said = notes(study.used(place))
-    first = place == study.places[0] and len(study.datasets) > 1
-    if first:  # the average, or the first table without one
-        said.append(average_note(study.lacking))
-    return said + shots_note(study)
-
-
-def shots_note(study) -> List[str]:
-    """Said where only the largest number of shots is shown."""
-    others = sorted({shots_of(r) for r in study.unshown} - {0, study.shots})
-    if not others:
+def describe_other_shots(study: Study) -> List[str]:
+    """The numbers of shots that were run but are not shown."""
+    if not study.other_shots:
         return []
-    labels = ', '.join(map(shots_label, others))
+    labels = ', '.join(map(shots_label, study.other_shots))
     return [f'Results of other numbers of shots are not shown: {labels}.']
 
 
-def _seeds(records: Sequence[Record]) -> List[str]:
-    seeds = sorted({r.seed for r in records if r.seed is not None})
+def describe_published(study: Study, dataset: str, shown) -> List[str]:
+    """Notes below a table that shows published numbers.
+
+    Args:
+        study: The scores that they are beside.
+        dataset: The data set that they are of, or ``AVERAGE``.
+        shown: Whether there are any; without them there are no notes.
+    """
+    if not shown:
+        return []
+    notes = [PUBLISHED]
+    if dataset == AVERAGE:
+        notes.append('The published average is over eleven data sets.')
+    names = set(map(published_backbone, study.conditions if study.by
+                    == 'backbone' else [study.backbone]))
+    return notes + _collection_notes(
+        study.published_methods(), 'published',
+        lambda note: note.get('Dataset') == dataset
+        and note.get('Backbone') in names)
+
+
+def _collection_notes(methods: Iterable[Method], when: str,
+                      applies=lambda note: True) -> List[str]:
+    """Notes that metafiles have for their collections, each once."""
+    return list(dict.fromkeys(
+        note['Text'] for method in methods for note in method.notes
+        if note['When'] == when and applies(note)))
+
+
+def _describe_seeds(runs: 'DataFrame') -> List[str]:
+    runs = runs[runs.seed >= 0]
+    seeds = sorted(set(runs.seed))
     if not seeds:
         return []
     listed = ', '.join(map(str, seeds))
-    said = [f'Mean ± population standard deviation over seeds {listed}.'
-            if len(seeds) > 1 else f'One seed only: {listed}.']
+    note = (f'Mean ± population standard deviation over seeds {listed}.'
+            if len(seeds) > 1 else f'One seed only: {listed}.')
     if not PUBLISHED_SEEDS <= set(seeds):
-        said[0] += ' Published means are over seeds 1, 2, 3.'
-    found = defaultdict(set)
-    for r in records:
-        if r.seed is not None:
-            found[r.method, r.dataset, shots_of(r), r.class_subset].add(r.seed)
-    missing = defaultdict(list)
-    for (method, dataset, shots, subset), there in found.items():
-        gone = tuple(seed for seed in seeds if seed not in there)
-        if gone:
-            where = f'{dataset_title(dataset)}{subset and f" {subset}" or ""}'
-            missing[method, gone].append(f'{where} {shots_label(shots)}-shot')
-    for (method, gone), places in missing.items():
-        said.append(f'Seeds missing: {", ".join(map(str, gone))} of '
-                    f'{method_title(method)} ({_few(places)}).')
-    return said
+        note += ' Published means are over seeds 1, 2, 3.'
+    missing: Dict[tuple, List[str]] = {}
+    groups = runs.fillna({'class_subset': ''}).groupby(
+        ['method', 'dataset', 'shots', 'class_subset'], sort=False)
+    for (method, dataset, shots, subset), found in groups.seed:
+        absent = ', '.join(str(s) for s in seeds if s not in set(found))
+        if absent:
+            where = ' '.join(filter(None, (dataset_title(dataset), subset)))
+            missing.setdefault((method, absent), []).append(
+                f'{where} {shots_label(shots)}-shot')
+    return [note] + [
+        f'Seeds missing: {absent} of {method_title(method)} '
+        f'({_shorten(where)}).'
+        for (method, absent), where in missing.items()]
 
 
-def _views(records: Iterable[Record]) -> List[str]:
-    found = [r for r in records if r.cached_views is not None]
-    return [
-        f'Approximation: trained on {views} cached views an image, not on '
-        f'new views each epoch: {who}.'
-        for views, who in _grouped(found, lambda r: r.cached_views)
-    ]
+def _describe_selection(runs: 'DataFrame') -> List[str]:
+    notes = [f'Selected ({how}): {_list_runs(group)}.'
+             for how, group in runs.groupby('selection')]
+    names = sort_methods(runs.name[runs.selection.notna()])
+    return notes + _collection_notes(
+        filter(None, map(find_method, names)), 'selected')
 
 
-def _epochs(records: Iterable[Record]) -> List[str]:
-    found = [r for r in records if r.epochs is not None
-             and r.epochs != published_epochs(r)]
-    return [
-        f'Trained for {epochs} epochs, not the {published} of the recipe: '
-        f'{who}.' for (epochs, published), who in _grouped(
-            found, lambda r: (r.epochs, published_epochs(r)))
-    ]
-
-
-def _selection(records: Iterable[Record]) -> List[str]:
-    found = [r for r in records if selection(r)]
-    said = [f'Selected ({how}): {who}.'
-            for how, who in _grouped(found, selection)]
-    if any(r.method.startswith('coop') for r in found):
-        said.append('Published numbers of CoOp are of the last epoch; nothing '
-                    'was selected.')
-    return said
-
-
-def _test_images(records: Iterable[Record]) -> List[str]:
-    found, records = defaultdict(set), list(records)
-    for r in records:
-        if r.dataset in CATALOG and not r.class_subset and r.num_test:
-            found[r.dataset].add(r.num_test)
-        elif r.dataset in CATALOG and r.lists not in (None, 'published'):
-            found[r.dataset]  # a part of another split
-    said = []
-    for dataset in sort_datasets(found):
-        whole = CATALOG[dataset].sizes['test']
-        cut = sorted(found[dataset] - {whole})
-        other = any(r.lists == 'other sizes' for r in records
-                    if r.dataset == dataset)
-        if other and not cut:
-            said.append(f'{dataset_title(dataset)}: other lists of images '
-                        'than published.')
-        by_rule = any(r.lists == 'made by rule' for r in records
-                      if r.dataset == dataset)
-        if by_rule:
-            said.append(
-                f'{dataset_title(dataset)}: split by the published rule, not '
-                'the published split.')
+def _describe_test_sets(runs: 'DataFrame') -> List[str]:
+    """Published data sets with other test images than published."""
+    notes = []
+    for dataset in sort_datasets(set(runs.dataset) & set(CATALOG)):
+        title, whole = dataset_title(dataset), CATALOG[dataset].sizes['test']
+        group = runs[runs.dataset == dataset]
+        tested = set(group.num_test[group.class_subset.isna()].dropna())
+        cut = sorted(tested - {0, whole})
+        lists = set(group.lists)
+        if 'other sizes' in lists and not cut:
+            notes.append(f'{title}: other lists of images than published.')
+        if 'made by rule' in lists:
+            notes.append(f'{title}: split by the published rule, not the '
+                         'published split.')
         if cut:
-            said.append(
-                f'{dataset_title(dataset)}: tested on '
-                f'{" or ".join(map(str, cut))} images, the published test '
-                f'set has {whole}.')
-    return said
+            notes.append(f'{title}: tested on {" or ".join(map(str, cut))} '
+                         f'images, the published test set has {whole}.')
+    return notes
 
 
-def _grouped(records: Iterable[Record], key) -> List[tuple]:
-    """(what the key gives, "method (data sets); ..."), sorted."""
-    groups = defaultdict(lambda: defaultdict(set))
-    for r in records:
-        groups[key(r)][r.method].add(r.dataset)
-    return [
-        (value, '; '.join(
-            f'{method_title(method)} '
-            f'({_few([dataset_title(n) for n in sort_datasets(names)])})'
-            for method, names in groups[value].items()))
-        for value in sorted(groups)
-    ]
+def _list_runs(runs: 'DataFrame') -> str:
+    """``method (data sets); method (data sets)``."""
+    return '; '.join(
+        f'{method_title(method)} '
+        f'({_shorten(list(map(dataset_title, sort_datasets(names))))})'
+        for method, names in runs.groupby('method', sort=False).dataset)
 
 
-def _methods(methods: Iterable[Hashable]) -> str:
-    return _few([method_title(name) for name in sort_methods(methods)], 3)
-
-
-def _few(names: Sequence[str], most: int = 6) -> str:
+def _shorten(names: Sequence[str], most: int = 6) -> str:
     more = f' and {len(names) - most} more' if len(names) > most else ''
     return ', '.join(names[:most]) + more

@@ -1,14 +1,13 @@
-"""Results of runs, read from the JSONs that they left."""
+"""Results of runs, read from the JSON files that the runs wrote."""
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Iterable, List, Optional, Tuple, Union
+from typing import Iterable, List, Optional, Union
 
-from mmengine.logging import print_log
+from ..methods import find_method
 
 FILES = ('result.json', 'result_test.json')
-ZERO_SHOT = 'zeroshot'  # methods that begin so were not trained
 
 
 @dataclass(frozen=True)
@@ -17,22 +16,24 @@ class Record:
 
     Attributes:
         dataset: The data set it was tested on.
-        method: The method, in the terms of :mod:`mmcoop.report.names`.
+        method: The name of the method, as metafiles have it.
         backbone: open_clip's name of the CLIP.
-        shots: Training images a class; None for all of them, or none at all
-            (zero-shot).
+        shots: Training images per class; None for all of them, or if nothing
+            was trained (zero-shot).
         seed: Seed of the training run; None for zero-shot.
         top1: Top-1 accuracy in percent.
         class_subset: Classes it was tested on: 'base', 'new' or None (all).
-        trained_on: The data set it was trained on if that is another one.
-        path: The file.
+        trained_on: The data set it was trained on, if that is another one.
+        path: The result file.
         epochs: Epochs of training.
-        cached_views: Views an image that training was limited to.
-        selected_on: What was selected by, if anything was.
-        num_test: Images it was tested on.
+        cached_views: Views per image that training was limited to.
+        selected_on: What a checkpoint was selected by, if any was selected.
+        num_test: Number of test images.
         trained_subset: Classes it was trained on, like ``class_subset``.
-        pretrained: The CLIP's weights: a tag of open_clip, or a file's name.
-        lists: 'published', or how the data set's lists differ.
+        pretrained: Weights of the CLIP: open_clip's tag, or a file's name.
+        lists: 'published', or how the image lists of the data set differ.
+        recipe_epochs: Epochs of the method's published recipe for this run.
+        learned_parameters: Number of learned parameters.
     """
     dataset: str
     method: str
@@ -50,56 +51,81 @@ class Record:
     trained_subset: Optional[str] = None
     pretrained: Optional[str] = None
     lists: Optional[str] = None
+    # these follow from the run: they do not tell two runs apart
+    recipe_epochs: Optional[int] = field(default=None, compare=False)
+    learned_parameters: Optional[int] = field(default=None, compare=False)
 
     @property
     def zero_shot(self) -> bool:
-        return self.method.startswith(ZERO_SHOT)
+        """Whether nothing was trained."""
+        return is_zero_shot(self.method, self.learned_parameters)
 
     @property
     def key(self) -> 'Record':
-        """What was run, without what came out of it."""
+        """What identifies the run; results of the same run have the same."""
         return replace(self, top1=0, path=Path(), num_test=None, lists=None)
+
+
+def is_zero_shot(method: str, learned_parameters: Optional[int]) -> bool:
+    """Whether a method trains nothing.
+
+    A method that no metafile describes trains something, unless its result
+    has 0 learned parameters (templates of a user's own).
+    """
+    known = find_method(method)
+    return not known.learns if known else learned_parameters == 0
 
 
 def read_records(folders: Iterable[Union[str, Path]]) -> List[Record]:
     """Read every ``result.json`` and ``result_test.json`` below folders.
 
     Results on validation images, of runs without an evaluation, and of runs
-    that name no method or no data set, are left out. Of two results of the
-    same run the newer counts.
+    without the name of a method or data set are left out. Of two results of
+    the same run the newer one counts.
 
     Raises:
-        FileNotFoundError: No such folder.
-        ValueError: A file that is no JSON object, or lacks its accuracy.
+        FileNotFoundError: A folder does not exist.
+        ValueError: A file is no JSON object or has no accuracy.
     """
-    newest, left_out = {}, 0
-    for path in _files(folders):
+    newest, unnamed = {}, 0
+    for path in _find_files(folders):
         result = _load(path)
         if not result.get('method') or not result.get('dataset'):
-            left_out += 1
+            unnamed += 1
             continue
         if result.get('evaluated_on', 'test') != 'test' or \
                 not result.get('metrics'):
             continue
-        record, age = _record(result, path), _age(result, path)
+        record = _make_record(result, path)
+        # copying a file changes its time, not the date in it
+        age = str(result.get('finished', '')), path.stat().st_mtime
         if record.key in newest:
-            other, other_age = newest[record.key]
-            old, new = other, record
-            if age < other_age:
-                (old, new), age = (new, old), other_age
-            print_log(
-                f'two results of one run: {new.path} counts, the older '
-                f'{old.path} does not.', 'current', logging.WARNING)
-            record = new
-        newest[record.key] = record, age
-    if left_out:
-        print_log(
-            f'{left_out} result files name no method or no data set: left '
-            'out.', 'current', logging.INFO)
-    return [record for record, _ in newest.values()]
+            (old_age, old), (age, record) = sorted(
+                [newest[record.key], (age, record)], key=lambda pair: pair[0])
+            _log(f'two results of one run: {record.path} counts, the older '
+                 f'{old.path} does not.', logging.WARNING)
+        newest[record.key] = age, record
+    if unnamed:
+        _log(f'{unnamed} result files name no method or no data set: left '
+             'out.', logging.INFO)
+    return [record for _, record in newest.values()]
 
 
-def _files(folders: Iterable[Union[str, Path]]) -> List[Path]:
+def top1_of(result: dict, path: Path) -> float:
+    """The top-1 accuracy of a result, in percent.
+
+    Raises:
+        ValueError: The result has none.
+    """
+    metrics = result.get('metrics') or {}
+    for name, value in metrics.items():
+        if name.endswith('accuracy/top1'):
+            return float(value)
+    raise ValueError(f'{path} has no accuracy/top1 among its metrics '
+                     f'({", ".join(metrics)}): test again.')
+
+
+def _find_files(folders: Iterable[Union[str, Path]]) -> List[Path]:
     paths = {}  # in order; a folder may lie in another one
     for folder in map(Path, folders):
         if not folder.is_dir():
@@ -122,20 +148,22 @@ def _load(path: Path) -> dict:
     return result
 
 
-def _record(result: dict, path: Path) -> Record:
-    run = result.get('trained_on')
-    method = result['method']
-    if method.startswith(ZERO_SHOT):
+def _make_record(result: dict, path: Path) -> Record:
+    parameters = result.get('learned_parameters')
+    zero_shot = is_zero_shot(result['method'], parameters)
+    if zero_shot:
         run = dict(dataset=result['dataset'])
-    elif run is None:
-        run = dict(result, max_epochs=result.get('epochs'))
+    else:  # a test has the settings of the training run in trained_on
+        run = result.get('trained_on') or dict(
+            result, max_epochs=result.get('epochs'))
     source, epochs = run.get('dataset'), run.get('max_epochs')
     views = run.get('cached_views')
     if views and epochs and views >= epochs:
-        views = None  # a new view in every epoch: the recipe
+        views = None  # a new view in every epoch, as in the recipe
+    pretrained = result.get('pretrained')
     return Record(
         dataset=result['dataset'],
-        method=method,
+        method=result['method'],
         backbone=str(result.get('clip')),
         shots=run.get('shots'),
         seed=run.get('seed'),
@@ -145,29 +173,15 @@ def _record(result: dict, path: Path) -> Record:
         path=path,
         epochs=epochs,
         cached_views=views,
-        selected_on=None if method.startswith(ZERO_SHOT) else
-        result.get('selected_on') or None,
+        selected_on=None if zero_shot else result.get('selected_on') or None,
         num_test=result.get('num_images_evaluated'),
         trained_subset=run.get('class_subset'),
-        pretrained=result.get('pretrained') and
-        Path(str(result['pretrained'])).name,
-        lists=result.get('lists'))
+        pretrained=pretrained and Path(str(pretrained)).name,
+        lists=result.get('lists'),
+        recipe_epochs=run.get('recipe_epochs', result.get('recipe_epochs')),
+        learned_parameters=parameters)
 
 
-def top1_of(result: dict, path: Path) -> float:
-    """Top-1 accuracy in percent of a result.
-
-    Raises:
-        ValueError: It has none.
-    """
-    metrics = result.get('metrics') or {}
-    for name, value in metrics.items():
-        if name.endswith('accuracy/top1'):
-            return float(value)
-    raise ValueError(f'{path} has no accuracy/top1 among its metrics '
-                     f'({", ".join(metrics)}): test again.')
-
-
-def _age(result: dict, path: Path) -> Tuple[str, float]:
-    """What sorts results by age; copying a file does not make it newer."""
-    return str(result.get('finished', '')), path.stat().st_mtime
+def _log(message: str, level: int) -> None:
+    from mmengine.logging import print_log  # imports torch
+    print_log(message, 'current', level)

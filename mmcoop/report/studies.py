@@ -1,290 +1,233 @@
-"""Which records belong to which table or picture."""
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import Callable, Dict, Hashable, Iterable, List, Optional, Sequence
+"""Which runs belong to which table or figure."""
+from typing import (TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional,
+                    Sequence, Tuple)
 
-from .names import (ADAPTATIONS, ENSEMBLES, OWN, PROBE, SHOTS, SOURCE, TARGETS,
-                    backbone_title, context_length, dataset_title,
-                    method_title, plain, sort_backbones, sort_datasets,
-                    sort_methods)
-from .published import AVERAGE
+from ..methods import (Method, all_methods, find_method, methods_in,
+                       sort_methods)
+from .frames import load_pandas, make_frame, most_shots, select_methods
+from .names import SHOTS, SOURCE, TARGETS, sort_backbones, sort_datasets
 from .records import Record
-from .scores import (Cube, Score, at_shots, average, cube, datasets_of,
-                     lacking, most_shots, shots_of, shots_title)
+from .study import Study
 
-WORDS = ('coop-m4-end', 'coop-m4-end-words')
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
-@dataclass
-class Study:
-    """Methods compared under some conditions, on some data sets.
+def learns_prompts(method: Optional[Method]) -> bool:
+    """Whether a method is neither a baseline nor a comparison.
 
-    Attributes:
-        records: The results.
-        column: The condition of a record, e.g. its shots or its backbone.
-        columns: The conditions, in order.
-        backbone: The one CLIP, unless the conditions are CLIPs.
-        shots: The one number of shots, unless the conditions are shots.
-        unshown: Records of the same kind with other shots.
-        source: The data set that was trained on, if tests are elsewhere; it
-            counts in no average.
+    False for a method that no metafile describes (None).
     """
-    records: Sequence[Record]
-    column: Callable[[Record], Hashable]
-    columns: List[Hashable]
-    backbone: Optional[str] = None
-    shots: Optional[float] = None
-    unshown: Sequence[Record] = ()
-    source: Optional[str] = None
-    scores: Cube = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.scores = cube(self.records, lambda r: r.method, self.column)
-        self.methods = sort_methods(self.scores)
-        self.datasets = sort_datasets(datasets_of(self.scores))
-        self.lacking = lacking(self.scores)
-        self.lacking.pop(self.source, None)
-        self.common = [name for name in self.datasets
-                       if self.lacking.get(name) == []]
-
-    @property
-    def places(self) -> List[str]:
-        """The average, where it is more than one data set; the data sets."""
-        several = len(self.common) > 1
-        return [AVERAGE] * several + self.datasets
-
-    @property
-    def condition(self) -> str:
-        """What all its scores have in common: ``RN50, 16 shots``."""
-        said = [backbone_title(self.backbone)] if self.backbone else []
-        if self.shots:
-            said.append(shots_title(self.shots))
-        return ', '.join(said)
-
-    def place_title(self, place: str) -> str:
-        if place == AVERAGE:
-            return f'Average of {len(self.common)} data sets'
-        return dataset_title(place)
-
-    def at(self, place: str, method: str,
-           column: Hashable = None) -> Optional[Score]:
-        """The score of a cell, if there is one.
-
-        Args:
-            place: A data set, or ``AVERAGE`` over the data sets that every
-                method has.
-            method: The method.
-            column: The condition.
-        """
-        scores = self.scores.get(method, {}).get(column)
-        if scores is None or place != AVERAGE:
-            return scores and scores.get(place)
-        return average([scores[name] for name in self.common]) \
-            if len(self.common) > 1 else None
-
-    def used(self, place: str) -> List[Record]:
-        """The records behind the scores of a place."""
-        names = self.common if place == AVERAGE else [place]
-        return [r for r in self.records if r.dataset in names]
+    return bool(method and method.learns and not method.comparison)
 
 
-def few_shot(records: Sequence[Record]) -> List[Study]:
-    """Accuracy against shots, a study for each backbone (Fig. 3 and 4)."""
-    return [
-        _by_shots(compared(group), backbone)
-        for backbone, group in _by_backbone(_in_place(records)).items()
-        if compared(group)
-    ]
-
-
-def context_lengths(records: Sequence[Record]) -> List[Study]:
-    """Lengths M against shots, where two of them were run (Fig. 5)."""
-    studies = []
-    for backbone, group in _by_backbone(_in_place(records)).items():
-        lengths = {plain(r.method) for r in group} & {
-            f'coop-m{context_length(r.method)}-end' for r in group}
-        if len(lengths) > 1:
-            group = _only(group, OWN, *lengths)
-            studies.append(_by_shots(group, backbone))
-    return studies
-
-
-def backbones(records: Sequence[Record]) -> List[Study]:
-    """The same methods on two or more backbones (Fig. 5)."""
-    groups = _by_backbone(compared(_in_place(records)))
-    groups = {name: group for name, group in groups.items()
-              if most_shots(group)}
-    chosen = [r for group in groups.values() for r in group]
-    return _by_backbones(chosen) if len(groups) > 1 else []
-
-
-def ensembles(records: Sequence[Record]) -> List[Study]:
-    """Hand-written prompts and their ensembles beside CoOp (Table 2)."""
-    found = _in_place(records, targets=True)
-    where = {r.dataset for r in found if r.method.startswith(ENSEMBLES)}
-    found = [r for r in found if r.dataset in where]
-    coop = _only(found, first_coop(r.method for r in found))
-    return _by_backbones([r for r in found if r.zero_shot] + coop)
-
-
-def init(records: Sequence[Record]) -> List[Study]:
-    """A random context beside one that starts from words (Table 3)."""
-    studies = []
-    for backbone, group in _by_backbone(_in_place(records)).items():
-        shots = most_shots(_only(group, WORDS[1]))
-        if shots:
-            studies.append(_at_shots(_only(group, *WORDS), backbone, shots))
-    return studies
-
-
-def adaptations(records: Sequence[Record]) -> List[Study]:
-    """Other ways to adapt CLIP beside CoOp (Table 5)."""
-    studies = []
-    for backbone, group in _by_backbone(_in_place(records)).items():
-        others = _only(group, *ADAPTATIONS)
-        where, shots = {r.dataset for r in others}, most_shots(others)
-        group = [r for r in group if r.dataset in where]
-        coop = first_coop(r.method for r in group)
-        if where:
-            studies.append(_at_shots(
-                _only(group, OWN, PROBE, *ADAPTATIONS, coop), backbone,
-                shots))
-    return studies
-
-
-def base_to_new(records: Sequence[Record]) -> List[Study]:
-    """Trained on the base classes, tested on them and on the new ones."""
-    found = [
-        r for r in records if r.class_subset and r.trained_on is None
-        and (r.zero_shot or r.trained_subset == 'base')
-    ]
-    return [
-        _at_shots(_own_template(group), backbone, most_shots(group),
-                  lambda r: r.class_subset, ['base', 'new'])
-        for backbone, group in _by_backbone(found).items()
-    ]
-
-
-def domain(records: Sequence[Record]) -> List[Study]:
-    """Trained on ImageNet, tested on its variants (Table 1), by backbone."""
-    return _transfers(
-        [r for r in records if r.dataset in (SOURCE, *TARGETS)], SOURCE,
-        TARGETS)
-
-
-def domain_lacking(found: Sequence[Study]) -> Dict[str, List[str]]:
-    """For each target the methods that lack it, on whichever backbone."""
-    return {
-        name: [f'{method_title(method)}, {backbone_title(study.backbone)}'
-               for study in found
-               for method in study.lacking.get(name, study.methods)]
-        for name in TARGETS
-    }
-
-
-def cross_dataset(records: Sequence[Record]) -> List[Study]:
-    """Tested on other data sets than trained on, by source and backbone."""
-    studies = []
-    for source in sort_datasets({r.trained_on for r in records} - {None}):
-        found = [r for r in records
-                 if source != SOURCE or r.dataset not in TARGETS]
-        targets = {r.dataset for r in found if r.trained_on == source}
-        studies += [study for study in _transfers(found, source, targets)
-                    if most_shots(study.records)]
-    return studies
-
-
-def compared(records: Sequence[Record]) -> List[Record]:
-    """The methods of Fig. 3, and one's own.
-
-    What has a table of its own is left out: other adaptations, other
-    hand-written prompts where there is the data set's own, other context
-    lengths where there is M=16.
-    """
-    found = [r for r in _own_template(records)
-             if plain(r.method) not in ADAPTATIONS]
-    if any(context_length(r.method) == 16 for r in found):
-        found = [r for r in found if context_length(r.method) in (None, 16)]
-    return found
-
-
-def first_coop(methods: Iterable[str]) -> Optional[str]:
-    """The method that stands for CoOp where only one is shown."""
-    found = [plain(m) for m in methods if context_length(m)]
-    return next(iter(sort_methods(found)), None)
-
-
-def _transfers(records: Sequence[Record], source: str,
-               targets: Iterable[str]) -> List[Study]:
-    """Methods on a source and its targets, a study for each backbone."""
-    whole = [r for r in _own_template(records)
-             if r.class_subset is r.trained_subset is None]
-    away = [r for r in whole if r.dataset in targets and (
-        r.zero_shot or r.trained_on == source)]
-    shots, studies = most_shots(away), []
-    for backbone, group in _by_backbone(away).items():
-        methods = {r.method for r in group}
-        home = [r for r in whole if r.dataset == source
-                and r.trained_on is None and r.backbone == backbone
-                and r.method in methods]
-        studies.append(Study(
-            at_shots(group + home, shots), _nothing, [None], backbone, shots,
-            group, source))
-    return [study for study in studies if study.lacking]
-
-
-def _in_place(records: Sequence[Record],
-              targets: bool = False) -> List[Record]:
-    """Trained, if at all, on all classes of the data set of the test.
+def find_studies(kind: str, records: Sequence[Record]) -> List[Study]:
+    """The comparisons of a kind of table, usually one for each backbone.
 
     Args:
-        records: The results.
-        targets: Whether to keep data sets that are there to be tested on.
+        kind: One of :data:`mmcoop.report.KINDS`.
+        records: Results, also of other kinds.
+
+    Returns:
+        The studies; an empty list where no result belongs to the kind.
     """
-    found = [r for r in records if r.class_subset is r.trained_subset is None
-             and r.trained_on is None]
-    trained = {r.dataset for r in found if not r.zero_shot}
-    return [r for r in found
-            if targets or r.dataset in trained or r.dataset not in TARGETS]
+    frame = make_frame(records)
+    excluded = [method.name for method in all_methods()
+                if method.only_in and kind not in method.only_in]
+    return _SELECT[kind](frame[~frame.name.isin(excluded)])
 
 
-def _own_template(records: Sequence[Record]) -> List[Record]:
-    """Of the hand-written prompts the data set's own, where there is one."""
-    if not any(r.method == OWN for r in records):
-        return list(records)
-    return [r for r in records if r.method == OWN or not r.zero_shot]
+def select_few_shot(frame: 'DataFrame') -> List[Study]:
+    """Accuracy against shots, a study for each backbone (Fig. 3 and 4)."""
+    return [_compare_shots('few-shot', hide_variants(runs), backbone)
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))]
 
 
-def _only(records: Sequence[Record], *methods: str) -> List[Record]:
-    return [r for r in records if plain(r.method) in methods]
+def select_context_length(frame: 'DataFrame') -> List[Study]:
+    """Lengths M against shots, where two of them were run (Fig. 5)."""
+    kind = 'context-length'
+    names = [method.name for method in methods_in(kind) if method.learns]
+    baselines = [method.name for method in all_methods() if method.baseline]
+    return [_compare_shots(kind, select_methods(runs, *names, *baselines),
+                           backbone)
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))
+            if select_methods(runs, *names).name.nunique() > 1]
 
 
-def _nothing(record: Record) -> None:
-    """The condition where there is only one."""
+def select_backbones(frame: 'DataFrame') -> List[Study]:
+    """The same methods on two or more backbones (Fig. 5)."""
+    groups = [runs for _, runs in _by_backbone(
+        hide_variants(_select_same_dataset(frame))) if most_shots(runs)]
+    return _compare_backbones('backbones', groups) if len(groups) > 1 else []
 
 
-def _by_backbone(records: Sequence[Record]) -> Dict[str, List[Record]]:
-    groups = defaultdict(list)
-    for r in records:
-        groups[r.backbone].append(r)
-    return {name: groups[name] for name in sort_backbones(groups)}
+def select_ensembles(frame: 'DataFrame') -> List[Study]:
+    """Hand-written prompts and their ensembles beside CoOp (Table 2)."""
+    kind, runs = 'ensembles', _select_same_dataset(frame, keep_targets=True)
+    names = [method.name for method in methods_in(kind)
+             if not (method.learns or method.baseline)]
+    runs = runs[runs.dataset.isin(select_methods(runs, *names).dataset)]
+    learned = select_methods(runs, *_representatives(kind, runs))
+    return _compare_backbones(kind, [runs[~runs.learns], learned])
 
 
-def _by_shots(records: Sequence[Record], backbone: str) -> Study:
-    columns = sorted({0, *SHOTS, *map(shots_of, records)})
-    return Study(records, shots_of, columns, backbone)
+def select_init(frame: 'DataFrame') -> List[Study]:
+    """Starts of the context (Table 3).
+
+    The first method of the kind is what the others are compared with: they
+    decide whether there is a table, and its shots.
+    """
+    names = [method.name for method in methods_in('init')]
+    return [Study('init', select_methods(runs, *names), backbone=backbone,
+                  shots=shots)
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))
+            if (shots := most_shots(select_methods(runs, *names[1:])))]
 
 
-def _by_backbones(records: Sequence[Record]) -> List[Study]:
-    if not records:
+def select_adaptations(frame: 'DataFrame') -> List[Study]:
+    """Other ways to adapt CLIP beside CoOp (Table 5)."""
+    kind, studies = 'adaptations', []
+    compared = methods_in(kind)
+    others = [method.name for method in compared if kind in method.only_in]
+    shown = [method.name for method in compared
+             if method.comparison or method.baseline]
+    for backbone, runs in _by_backbone(_select_same_dataset(frame)):
+        adapted = select_methods(runs, *others)
+        runs = runs[runs.dataset.isin(adapted.dataset)]
+        if len(runs):
+            names = {*shown, *_representatives(kind, runs)}
+            studies.append(Study(kind, select_methods(runs, *names),
+                                 backbone=backbone,
+                                 shots=most_shots(adapted)))
+    return studies
+
+
+def select_base_to_new(frame: 'DataFrame') -> List[Study]:
+    """Trained on the base classes, tested on them and on the new ones."""
+    runs = frame[frame.class_subset.notna() & frame.trained_on.isna()
+                 & (~frame.learns
+                    | (frame.trained_subset == 'base'))]
+    return [Study('base-to-new', hide_variants(runs, learned=False),
+                  'class_subset', ['base', 'new'], backbone, most_shots(runs))
+            for backbone, runs in _by_backbone(runs)]
+
+
+def select_domain(frame: 'DataFrame') -> List[Study]:
+    """Trained on ImageNet, tested on its variants (Table 1)."""
+    shots, groups = _select_transfers(frame, SOURCE, TARGETS)
+    if not groups:
         return []
-    return [_at_shots(records, None, most_shots(records),
-                      lambda r: r.backbone,
-                      sort_backbones(r.backbone for r in records))]
+    return [Study('domain', load_pandas().concat(groups.values()), 'backbone',
+                  list(groups), shots=shots, source=SOURCE, targets=TARGETS)]
 
 
-def _at_shots(records: Sequence[Record], backbone: Optional[str],
-              shots: Optional[float], column=_nothing,
-              columns=(None, )) -> Study:
-    return Study(at_shots(records, shots), column, list(columns), backbone,
-                 shots, records)
+def select_cross_dataset(frame: 'DataFrame') -> List[Study]:
+    """Tested on other data sets than trained on, by source and backbone."""
+    studies = []
+    for source in sort_datasets(frame.trained_on.dropna()):
+        targets = set(frame.dataset[frame.trained_on == source])
+        if source == SOURCE:
+            targets -= set(TARGETS)
+        shots, groups = _select_transfers(frame, source, targets)
+        studies += [Study('cross-dataset', runs, backbone=backbone,
+                          shots=shots, source=source)
+                    for backbone, runs in groups.items()
+                    if most_shots(runs[runs.shots.isin([0, shots])])]
+    return studies
+
+
+def hide_variants(runs: 'DataFrame', learned: bool = True) -> 'DataFrame':
+    """Leave out variants of methods if their collection has others there.
+
+    Args:
+        runs: The runs.
+        learned: Whether to leave out variants that learn as well; otherwise
+            only those of zero-shot CLIP.
+    """
+    known = [method for method in map(find_method, runs.name.unique())
+             if method and (learned or not method.learns)]
+    main = {method.collection for method in known if not method.variant}
+    return runs[~runs.name.isin([
+        method.name for method in known
+        if method.variant and method.collection in main])]
+
+
+_SELECT = {
+    'few-shot': select_few_shot,
+    'context-length': select_context_length,
+    'backbones': select_backbones,
+    'domain': select_domain,
+    'ensembles': select_ensembles,
+    'init': select_init,
+    'adaptations': select_adaptations,
+    'base-to-new': select_base_to_new,
+    'cross-dataset': select_cross_dataset,
+}
+
+
+def _select_same_dataset(frame: 'DataFrame',
+                         keep_targets: bool = False) -> 'DataFrame':
+    """Runs on all classes, tested on the data set they were trained on.
+
+    Args:
+        frame: All runs.
+        keep_targets: Whether to keep zero-shot runs on ImageNet's variants,
+            which exist to be tested on.
+    """
+    runs = frame[frame.class_subset.isna() & frame.trained_subset.isna()
+                 & frame.trained_on.isna()]
+    trained = runs.dataset[runs.learns]
+    return runs[keep_targets | runs.dataset.isin(trained)
+                | ~runs.dataset.isin(TARGETS)]
+
+
+def _select_transfers(frame: 'DataFrame', source: str, targets: Iterable[str]
+                      ) -> Tuple[float, Dict[str, 'DataFrame']]:
+    """Runs on a source and its targets: the shots, and runs by backbone."""
+    whole = frame[frame.class_subset.isna() & frame.trained_subset.isna()
+                  & frame.dataset.isin([source, *targets])]
+    whole = hide_variants(whole, learned=False)
+    transferred = whole[whole.dataset.isin(targets) & (
+        ~whole.learns | (whole.trained_on == source))]
+    shots, groups = most_shots(transferred), {}
+    for backbone, runs in _by_backbone(transferred):
+        on_source = whole[
+            (whole.dataset == source) & whole.trained_on.isna()
+            & (whole.backbone == backbone) & whole.method.isin(runs.method)
+            & whole.shots.isin([0, shots])]
+        groups[backbone] = load_pandas().concat([runs, on_source])
+    return shots, groups
+
+
+def _representatives(kind: str, runs: 'DataFrame') -> List[str]:
+    """Which prompt learning methods to show beside others.
+
+    Of each collection that a kind of table compares: its methods of that
+    kind, or else the first of its methods that was run.
+    """
+    names = []
+    listed = filter(learns_prompts, methods_in(kind))
+    for collection in dict.fromkeys(method.collection for method in listed):
+        run = [method for method in map(find_method, sort_methods(runs.name))
+               if method and method.collection == collection
+               and learns_prompts(method)]
+        chosen = [method for method in run if kind in method.tables]
+        names += [method.name for method in chosen or run[:1]]
+    return names
+
+
+def _by_backbone(runs: 'DataFrame') -> Iterator[Tuple[str, 'DataFrame']]:
+    """Yield each backbone, in order, with its runs."""
+    for backbone in sort_backbones(runs.backbone):
+        yield backbone, runs[runs.backbone == backbone]
+
+
+def _compare_shots(kind: str, runs: 'DataFrame', backbone: str) -> Study:
+    return Study(kind, runs, 'shots', sorted({0, *SHOTS, *runs.shots}),
+                 backbone)
+
+
+def _compare_backbones(kind: str, groups: List['DataFrame']) -> List[Study]:
+    runs = load_pandas().concat(groups)
+    return [Study(kind, runs, 'backbone', sort_backbones(runs.backbone),
+                  shots=most_shots(runs))] if len(runs) else []

@@ -1,204 +1,228 @@
 """The tables of the paper, from records."""
-from typing import Callable, List, Optional, Sequence
+from statistics import fmean, harmonic_mean
+from typing import List, Optional, Sequence, Tuple
 
-from . import published, studies
-from .names import (OWN, PROBE, SOURCE, backbone_title, known_backbone,
-                    method_title, published_title, sort_methods)
-from .notes import (average_note, notes, published_notes, shots_note,
-                    study_notes)
-from .published import AVERAGE
-from .records import ZERO_SHOT, Record
-from .scores import separate, shots_label
-from .studies import Study
+from ..methods import AVERAGE, sort_methods
+from . import KINDS
+from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
+                    method_title, published_backbone, shots_label, shots_title)
+from .notes import (describe_average, describe_other_shots, describe_published,
+                    describe_runs, describe_scores)
+from .records import Record
+from .studies import find_studies
+from .study import Study
 from .table import Cell, Table, slug
-from .transfer import base_to_new_tables, cross_dataset_tables, domain_tables
 
 BY_SHOTS = 'top-1 (%) by shots a class (0: zero-shot)'
 BY_BACKBONE = 'top-1 (%) by backbone'
+BASE_TO_NEW_METRICS = ('Base Top 1 Accuracy', 'New Top 1 Accuracy',
+                       'Harmonic Mean')
+HARMONIC = ('H is the harmonic mean of base and new, of their means over '
+            'seeds; for the average, of the two averages.')
 
 
 def table(kind: str, records: Sequence[Record]) -> List[Table]:
-    """The tables of a kind; none where no record belongs to it.
+    """Make the tables of a kind; none where no record belongs to it.
 
     Scores are means over seeds with their population standard deviation.
-    Published numbers stand in rows or columns of their own.
+    Published numbers are in rows or columns of their own.
 
     Args:
         kind: One of :data:`KINDS`.
-        records: Results of any kinds.
+        records: Results, also of other kinds.
 
     Raises:
-        ValueError: An unknown kind.
+        ValueError: The kind is unknown.
+        ImportError: pandas is not installed.
     """
     if kind not in KINDS:
         raise ValueError(f'kind={kind!r}: choose of {", ".join(KINDS)}.')
-    return _TABLES[kind](separate(records))
+    make = _MAKE.get(kind, make_grids)
+    return [part for study in find_studies(kind, records)
+            for part in make(study)]
 
 
-def few_shot_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each method, a column for each number of shots."""
-    return [
-        _by_shots('few-shot', study, place, (OWN, PROBE, 'coop-m16-end'))
-        for study in studies.few_shot(records) for place in study.places
-    ]
+def make_grids(study: Study) -> List[Table]:
+    """For each data set: a row for each method, a column for each condition.
 
-
-def context_length_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each length, a column for each number of shots."""
-    return [
-        _by_shots('context-length', study, place,
-                  (OWN, 'coop-m16-end', 'coop-m4-end'))
-        for study in studies.context_lengths(records)
-        for place in study.places
-    ]
-
-
-def backbones_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each method, a column for each backbone."""
-    return [
-        _by_backbone('backbones', study, place,
-                     (OWN, PROBE, 'coop-m16-end', 'coop-m4-end'))
-        for study in studies.backbones(records) for place in study.places
-    ]
-
-
-def ensembles_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each hand-written prompt, a column for each backbone."""
-    return [
-        _by_backbone('ensembles', study, place,
-                     (OWN, 'zeroshot-ensemble7', 'coop-m16-end'))
-        for study in studies.ensembles(records) for place in study.places
-    ]
-
-
-def init_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each start of the context, a column for each data set."""
-    return [_init(study) for study in studies.init(records)]
-
-
-def adaptations_tables(records: Sequence[Record]) -> List[Table]:
-    """A row for each way to adapt CLIP; a table for each data set."""
-    return [
-        _adaptations(study, place)
-        for study in studies.adaptations(records) for place in study.places
-    ]
-
-
-_TABLES = {
-    'few-shot': few_shot_tables,
-    'context-length': context_length_tables,
-    'backbones': backbones_tables,
-    'domain': domain_tables,
-    'ensembles': ensembles_tables,
-    'init': init_tables,
-    'adaptations': adaptations_tables,
-    'base-to-new': base_to_new_tables,
-    'cross-dataset': cross_dataset_tables,
-}
-KINDS = tuple(_TABLES)
-
-
-def _by_shots(kind: str, study: Study, place: str,
-              compare: Sequence[str]) -> Table:
-
-    def known(method: str, shots: float) -> Optional[float]:
-        return published.few_shot(place, method, study.backbone, shots)
-
-    return _grid(
-        slug(kind, study.backbone, place),
-        f'{study.place_title(place)}, {study.condition}: {BY_SHOTS}',
-        [shots_label(shots) for shots in study.columns], study, place,
-        compare, known, [study.backbone])
-
-
-def _by_backbone(kind: str, study: Study, place: str,
-                 compare: Sequence[str]) -> Table:
-
-    def known(method: str, backbone: str) -> Optional[float]:
-        shots = 0 if method.startswith(ZERO_SHOT) else study.shots
-        return published.from_source(place, method, backbone, shots)
-
-    condition = f', {study.condition}' if study.condition else ''
-    return _grid(
-        slug(kind, place),
-        f'{study.place_title(place)}{condition}: {BY_BACKBONE}',
-        [backbone_title(name) for name in study.columns], study, place,
-        compare, known, study.columns)
-
-
-def _grid(name: str, title: str, header: List[str], study: Study, place: str,
-          compare: Sequence[str], known: Callable,
-          backbones: Sequence[str]) -> Table:
-    """Our rows, then published ones, with a column for each condition.
-
-    Args:
-        name: Of the table.
-        title: Of the table.
-        header: Names of the conditions.
-        study: Our scores.
-        place: A data set, or the average.
-        compare: Methods to show published numbers of.
-        known: Gives the published number of a method and a condition.
-        backbones: Backbones in the table.
+    The conditions are shots or backbones.
     """
-    ours = [[method_title(method)] +
-            [study.at(place, method, column) for column in study.columns]
-            for method in study.methods]
-    theirs = [[published_title(method)] +
-              [known(method, column) for column in study.columns]
-              for method in compare]
-    theirs = [row for row in theirs if any(row[1:])]
-    said = study_notes(study, place)
-    if theirs:
-        said += published_notes(place, backbones)
-    return Table(name, title, ['method', *header],
-                 [row for row in ours if any(row[1:])] + theirs, said)
+    by_shots, tables = study.by == 'shots', []
+    label = shots_label if by_shots else backbone_title
+    for dataset in study.tabulated:
+        rows, published = _make_rows(
+            study, [(dataset, condition) for condition in study.conditions])
+        title = ', '.join(filter(None, (study.title_of(dataset),
+                                        study.condition)))
+        tables.append(Table(
+            slug(study.kind, study.backbone, dataset),
+            f'{title}: {BY_SHOTS if by_shots else BY_BACKBONE}',
+            ['method', *map(label, study.conditions)], rows + published,
+            describe_scores(study, dataset)
+            + describe_published(study, dataset, published)))
+    return tables
 
 
-def _init(study: Study) -> Table:
-    places = study.places
-    rows = [[method_title(method)] +
-            [study.at(place, method) for place in places]
-            for method in study.methods]
-    said = notes(study.records) + shots_note(study)
-    if AVERAGE in places:
-        said.append(average_note(study.lacking))
-        if _is_rn50_16(study):
-            rows += [[published_title(method), top1] + [None] *
-                     len(study.datasets)
-                     for method, top1 in published.INIT.items()]
-            said += published_notes(AVERAGE, [study.backbone])
-    return Table(
+def make_init(study: Study) -> List[Table]:
+    """A row for each start of the context, a column for each data set."""
+    datasets = study.tabulated
+    rows, published = _make_rows(
+        study, [(dataset, '') for dataset in datasets], [AVERAGE])
+    notes = describe_runs(study.runs) + describe_other_shots(study)
+    if AVERAGE in datasets:
+        notes.append(describe_average(study))
+        notes += describe_published(study, AVERAGE, published)
+    return [Table(
         slug('init', study.backbone),
         f'Start of the context, {study.condition}: top-1 (%)',
-        ['method', *map(study.place_title, places)], rows, said)
+        ['method', *map(study.title_of, datasets)], rows + published, notes)]
 
 
-def _adaptations(study: Study, place: str) -> Table:
-    header = ['method', 'top-1', 'gain over zero-shot']
-    known, said = {}, study_notes(study, place)
-    if place == SOURCE and _is_rn50_16(study):
-        known = published.ADAPTATIONS
-        header += ['published', 'published gain']
-        said += published_notes(place, [study.backbone])
-    zero_shot, rows = study.at(place, OWN), []
-    for method in sort_methods([*study.methods, *known]):
-        score = study.at(place, method)
-        row = [method_title(method), score,
-               _gain(score and score.mean, zero_shot and zero_shot.mean)]
-        if known:
-            row += [known.get(method), _gain(known.get(method), known[OWN])]
-        if any(row[1:]):
-            rows.append(row)
-    return Table(
-        slug('adaptations', study.backbone, place),
-        f'Ways to adapt CLIP, {study.place_title(place)}, '
-        f'{study.condition}: top-1 (%)', header, rows, said)
+def make_adaptations(study: Study) -> List[Table]:
+    """For each data set: a row for each way to adapt CLIP."""
+    tables, compared = [], study.published_methods()
+    baseline = next(m.name for m in compared if m.baseline)
+    for dataset in study.tabulated:
+        header = ['method', 'top-1', 'gain over zero-shot']
+        known = {method.name: study.published_top1(dataset, method.name)
+                 for method in compared}
+        # numbers of methods that other tables compare too are not enough
+        if any(known[method.name] for method in compared if method.only_in):
+            header += ['published', 'published gain']
+        else:
+            known = {}
+        zero_shot, rows = study.score(dataset, baseline), []
+        for method in sort_methods([*study.methods, *known]):
+            score = study.score(dataset, method)
+            row = [method_title(method), score,
+                   _gain(score and score.mean, zero_shot and zero_shot.mean)]
+            if known:
+                row += [known.get(method),
+                        _gain(known.get(method), known[baseline])]
+            rows += [row] if any(row[1:]) else []
+        tables.append(Table(
+            slug('adaptations', study.backbone, dataset),
+            f'Ways to adapt CLIP, {study.title_of(dataset)}, '
+            f'{study.condition}: top-1 (%)', header, rows,
+            describe_scores(study, dataset)
+            + describe_published(study, dataset, known)))
+    return tables
 
 
-def _is_rn50_16(study: Study) -> bool:
-    """Whether the paper's studies were made under the same conditions."""
-    return known_backbone(study.backbone) == 'RN50' and study.shots == 16
+def make_domain(study: Study) -> List[Table]:
+    """One table: a row for each backbone and method."""
+    datasets, rows, any_published = (SOURCE, *TARGETS), [], False
+    for backbone in study.conditions:
+        scores, published = _make_rows(study, [
+            (dataset, backbone) for dataset in (*datasets, AVERAGE)])
+        for row in published:
+            top1 = dict(zip(datasets, row[1:]))
+            if all(top1.values()):
+                any_published = True
+                scores.append(row[:-1] + [
+                    fmean(map(top1.get, study.averaged))
+                    if len(study.averaged) > 1 else None])
+        rows += [[backbone_title(backbone), *row] for row in scores]
+    return [Table(
+        'domain',
+        f'Domain generalisation from ImageNet{_trained(study)}: top-1 (%)',
+        ['backbone', 'method', *map(dataset_title, datasets),
+         f'average of {len(study.averaged)}'], rows,
+        describe_runs(study.runs) + [describe_average(study)]
+        + describe_other_shots(study)
+        + describe_published(study, SOURCE, any_published))]
+
+
+def make_base_to_new(study: Study) -> List[Table]:
+    """A row for each data set and method."""
+    rows, published = [], []
+    notes = describe_runs(study.runs) + [HARMONIC]
+    notes += describe_other_shots(study)
+    for dataset in study.tabulated:
+        scores, _ = _make_rows(
+            study, [(dataset, subset) for subset in study.conditions], [])
+        for title, base, new in scores:
+            mean = harmonic_mean([base.mean, new.mean]) \
+                if base and new else None
+            rows.append([study.title_of(dataset), title, base, new, mean])
+        if dataset == AVERAGE:
+            published = _find_published_averages(study)
+            rows += published
+            notes.append(describe_average(study))
+    return [Table(
+        slug('base-to-new', study.backbone),
+        f'Base to new classes, {backbone_title(study.backbone)}'
+        f'{_trained(study)}: top-1 (%)',
+        ['data set', 'method', 'base', 'new', 'H'], rows,
+        notes + describe_published(study, AVERAGE, published))]
+
+
+def make_cross_dataset(study: Study) -> List[Table]:
+    """A row for each method, a column for each data set."""
+    targets = [name for name in study.datasets if name != study.source]
+    rows, _ = _make_rows(study, [
+        (dataset, '') for dataset in (study.source, *targets, AVERAGE)], [])
+    source = dataset_title(study.source)
+    return [Table(
+        slug('cross-dataset', study.source, study.backbone),
+        f'From {source} to other data sets, '
+        f'{backbone_title(study.backbone)}{_trained(study)}: top-1 (%)',
+        ['method', f'{source} (source)', *map(dataset_title, targets),
+         f'average of {len(study.averaged)}'], rows,
+        describe_runs(study.runs) + [describe_average(study)]
+        + describe_other_shots(study))]
+
+
+_MAKE = {
+    'domain': make_domain,
+    'init': make_init,
+    'adaptations': make_adaptations,
+    'base-to-new': make_base_to_new,
+    'cross-dataset': make_cross_dataset,
+}
+
+
+def _make_rows(study: Study, columns: Sequence[tuple],
+               published_on: Optional[Sequence[str]] = None
+               ) -> Tuple[List[List[Cell]], List[List[Cell]]]:
+    """Make the rows of our scores, and those of published numbers.
+
+    Args:
+        study: The scores.
+        columns: The data set and the condition of each column.
+        published_on: The data sets to show published numbers of; None: all.
+    """
+    scores = [[method_title(name)] + [
+        study.score(dataset, name, condition)
+        for dataset, condition in columns] for name in study.methods]
+    published = [[f'{method.title} (published)'] + [
+        study.published_top1(dataset, method.name, condition)
+        if published_on is None or dataset in published_on else None
+        for dataset, condition in columns]
+        for method in study.published_methods()]
+    return ([row for row in scores if any(row[1:])],
+            [row for row in published if any(row[1:])])
+
+
+def _find_published_averages(study: Study) -> List[List[Cell]]:
+    """Published rows of base to new; none without learned ones."""
+    rows, any_learned = [], False
+    for method in study.published_methods():
+        for row in method.published:
+            numbers = [row.metrics.get(name) for name in BASE_TO_NEW_METRICS]
+            condition = (AVERAGE, published_backbone(study.backbone),
+                         study.shots if method.learns else 0)
+            if all(numbers) and condition == (
+                    row.dataset, row.backbone, row.shots) and (
+                        not row.tables or study.kind in row.tables):
+                any_learned |= method.learns
+                rows.append(['Average (published)', row.label or method.title,
+                             *numbers])
+    return rows if any_learned else []
+
+
+def _trained(study: Study) -> str:
+    return f', trained with {shots_title(study.shots)}' if study.shots else ''
 
 
 def _gain(top1: Optional[float], zero_shot: Optional[float]) -> Cell:

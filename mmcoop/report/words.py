@@ -4,20 +4,21 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import List, Sequence
 
-from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
-
-from ..protocol.read_prompt import read_prompt
 from .names import backbone_title, dataset_title
 from .table import Table
 
 
 def words_table(folders: Sequence[Path]) -> Table:
-    """Nearest word and distance of each context vector, a column a run.
+    """Nearest word and distance of each context vector, a column per run.
 
     Args:
-        folders: Of trainings that are over; words.json is written into each.
+        folders: Work folders of finished training runs; words.json is
+            written into each.
     """
+    from mmengine.config import Config
+    from mmengine.runner import find_latest_checkpoint
+
+    from ..protocol.read_prompt import read_prompt
     columns: List[List[str]] = []
     header, titles = ['#'], set()
     for folder in folders:

@@ -1,8 +1,7 @@
-"""Tables and pictures as files."""
+"""Write tables and figures to files."""
 from pathlib import Path
 from typing import List, Sequence, Union
 
-from .pictures import draw
 from .records import Record
 from .table import Table
 from .tables import table
@@ -10,20 +9,21 @@ from .tables import table
 
 def write(kind: str, records: Sequence[Record],
           folder: Union[str, Path]) -> List[Path]:
-    """Write the tables and pictures of a kind.
+    """Write the tables and figures of a kind.
 
     Args:
-        kind: One of :data:`mmcoop.report.tables.KINDS`.
-        records: Results of any kinds.
-        folder: Where to; made if it is not there.
+        kind: One of :data:`mmcoop.report.KINDS`.
+        records: Results, also of other kinds.
+        folder: The folder to write to; it is made if it does not exist.
 
     Returns:
-        As :func:`write_tables`, and a PNG for each picture; nothing where no
-        record belongs to the kind.
+        The files: those of :func:`write_tables`, and a PNG for each figure;
+        none where no record belongs to the kind.
     """
     tables = table(kind, records)
     if not tables:
         return []
+    from .pictures import draw  # imports matplotlib
     Path(folder).mkdir(parents=True, exist_ok=True)
     return write_tables(kind, tables, folder, draw(kind, records, folder))
 
@@ -31,7 +31,7 @@ def write(kind: str, records: Sequence[Record],
 def write_tables(kind: str, tables: Sequence[Table],
                  folder: Union[str, Path],
                  pictures: Sequence[Path] = ()) -> List[Path]:
-    """Write ``KIND.md`` with tables and pictures, and a CSV for each table."""
+    """Write ``KIND.md`` with tables and figures, and a CSV for each table."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = [f'# {kind}\n']

@@ -50,3 +50,35 @@ def test_friendly_errors(tmp_path):
     done = tool(tmp_path)
     assert f'{tmp_path}/result.json is no JSON' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_methods_of_another_folder(tmp_path):
+    write_result(tmp_path / 'runs/a', method='whisper')
+    folder = tmp_path / 'configs/whisperer'
+    folder.mkdir(parents=True)
+    (folder / 'config.py').write_text('')
+    (folder / 'metafile.yml').write_text("""
+Collections:
+  - Name: Whisperer
+Models:
+  - {Name: whisper, In Collection: Whisperer, Title: Whisperer B,
+     Config: config.py}
+""")
+    done = tool(tmp_path / 'runs', '--configs', tmp_path / 'configs')
+    assert done.returncode == 0, done.stderr
+    assert 'Whisperer B' in done.stdout
+    done = tool(tmp_path / 'runs', '--configs', tmp_path / 'nowhere')
+    assert done.returncode == 1
+    assert done.stderr.startswith('there is no metafile.yml in')
+
+
+def test_help_imports_nothing_heavy():
+    done = subprocess.run(
+        [sys.executable, '-X', 'importtime',
+         str(ROOT / 'tools/analysis_tools/make_tables.py'), '--help'],
+        cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and '--configs' in done.stdout
+    imported = {line.split('|')[-1].strip()
+                for line in done.stderr.splitlines()}
+    assert 'argparse' in imported
+    assert not imported & {'torch', 'pandas', 'matplotlib', 'mmengine'}

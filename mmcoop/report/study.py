@@ -1,0 +1,166 @@
+"""Runs that are compared with each other, and their scores."""
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Sequence
+
+from ..methods import (AVERAGE, TOP1, Method, all_methods, find_method,
+                       sort_methods)
+from .frames import load_pandas
+from .names import (backbone_title, dataset_title, method_title,
+                    published_backbone, shots_title, sort_datasets)
+from .table import Score
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+# other kinds of table whose published numbers a kind shows as well
+PUBLISHED_TOO = {'backbones': 'domain'}
+
+
+class Study:
+    """Methods compared under some conditions, on some data sets.
+
+    Args:
+        kind: The kind of table.
+        runs: The runs, as :mod:`mmcoop.report.frames` describes them.
+        by: The column that is the condition: 'shots', 'backbone' or
+            'class_subset'; None: there is only one condition, ''.
+        conditions: The conditions, in order.
+        backbone: The CLIP, unless the condition is the CLIP.
+        shots: The number of shots, unless the condition is the shots; runs
+            with others are left out, except zero-shot ones.
+        source: The data set that was trained on, if others were tested on;
+            it counts in no average.
+        targets: The data sets to average over; by default all but the source.
+
+    Attributes:
+        methods: The methods, in order.
+        datasets: The data sets, in order.
+        missing: For each data set the (method, condition) pairs without it,
+            of those that have another data set.
+        averaged: The data sets that averages are over: none is missing.
+        other_shots: The numbers of shots of the runs that were left out.
+    """
+
+    def __init__(self, kind: str, runs: 'DataFrame', by: Optional[str] = None,
+                 conditions: Sequence[Hashable] = ('', ),
+                 backbone: Optional[str] = None,
+                 shots: Optional[float] = None, source: Optional[str] = None,
+                 targets: Sequence[str] = ()) -> None:
+        self.kind, self.by, self.conditions = kind, by, list(conditions)
+        self.backbone, self.shots, self.source = backbone, shots, source
+        self.other_shots: List[float] = []
+        if by != 'shots':
+            self.other_shots = sorted({*runs.shots} - {0, shots})
+            runs = runs[runs.shots.isin([0, shots])]
+        self.runs = runs.assign(condition=runs[by] if by else '')
+        self.methods = sort_methods(runs.method)
+        self.datasets = sort_datasets(runs.dataset)
+        self._find_missing(targets or set(self.datasets) - {source})
+        self.averaged = [name for name in self.datasets
+                         if self.missing.get(name) == []]
+        self._compute_scores()
+
+    def _find_missing(self, targets: Sequence[str]) -> None:
+        counts = self.runs.groupby(
+            ['method', 'condition', 'dataset']).size().unstack(fill_value=0)
+        counts = counts.reindex(columns=sort_datasets(targets), fill_value=0)
+        self.missing = {dataset: list(counts.index[counts[dataset] == 0])
+                        for dataset in counts}
+
+    def _compute_scores(self) -> None:
+        pandas = load_pandas()
+        runs = self.runs[['dataset', 'method', 'condition', 'seed', 'top1']]
+        if len(self.averaged) > 1:
+            averages = runs[runs.dataset.isin(self.averaged)].groupby(
+                ['method', 'condition'])[['dataset', 'seed', 'top1']].apply(
+                    _average_datasets).reset_index(['method', 'condition'])
+            runs = pandas.concat([runs, averages.assign(dataset=AVERAGE)])
+        cells = runs.groupby(['dataset', 'method', 'condition'])
+        self._scores = cells[['seed', 'top1']].apply(_summarize).to_dict()
+
+    @property
+    def tabulated(self) -> List[str]:
+        """The average, if it is over several data sets, and the data sets."""
+        return [AVERAGE] * (len(self.averaged) > 1) + self.datasets
+
+    @property
+    def condition(self) -> str:
+        """What all scores have in common: ``RN50, 16 shots``."""
+        parts = [backbone_title(self.backbone)] if self.backbone else []
+        parts += [shots_title(self.shots)] if self.shots else []
+        return ', '.join(parts)
+
+    @property
+    def missing_titles(self) -> Dict[str, List[str]]:
+        """For each data set the titles of the methods without it."""
+        if self.kind == 'domain':  # on any backbone
+            return {dataset: sorted({
+                f'{method_title(method)}, {backbone_title(backbone)}'
+                for method, backbone in pairs})
+                    for dataset, pairs in self.missing.items()}
+        return {dataset: list(map(method_title, sort_methods(
+            method for method, _ in pairs)))
+                for dataset, pairs in self.missing.items()}
+
+    def title_of(self, dataset: str) -> str:
+        """The title of a data set or of the average."""
+        if dataset == AVERAGE:
+            return f'Average of {len(self.averaged)} data sets'
+        return dataset_title(dataset)
+
+    def score(self, dataset: str, method: str,
+              condition: Hashable = '') -> Optional[Score]:
+        """The score of a method under a condition, None without runs.
+
+        Args:
+            dataset: A data set, or ``AVERAGE`` over those of ``averaged``.
+            method: The method.
+            condition: The condition.
+        """
+        return self._scores.get((dataset, method, condition))
+
+    def runs_on(self, dataset: str) -> 'DataFrame':
+        """The runs behind the scores of a data set or of the average."""
+        names = self.averaged if dataset == AVERAGE else [dataset]
+        return self.runs[self.runs.dataset.isin(names)]
+
+    def published_methods(self) -> List[Method]:
+        """The methods whose published numbers belong to this kind."""
+        kinds = {self.kind, PUBLISHED_TOO.get(self.kind)}
+        return [method for method in all_methods()
+                if method.baseline or kinds & {*method.tables}]
+
+    def published_top1(self, dataset: str, name: str,
+                       condition: Hashable = '') -> Optional[float]:
+        """The published accuracy of a method, in percent, if there is one.
+
+        Args:
+            dataset: A data set, or ``AVERAGE`` over the paper's eleven.
+            name: The method; with settings in brackets it has none.
+            condition: The condition.
+        """
+        method = find_method(name)
+        if method is None or method.name != name:
+            return None
+        backbone = condition if self.by == 'backbone' else self.backbone
+        shots = self.shots if method.learns else 0
+        row = method.find_published(
+            self.kind, dataset, published_backbone(backbone),
+            condition if self.by == 'shots' else shots)
+        return row and row.metrics.get(TOP1)
+
+
+def _average_datasets(runs: 'DataFrame') -> 'DataFrame':
+    """Average over data sets, seed by seed if all have the same seeds."""
+    by_dataset = runs.groupby('dataset')
+    if by_dataset.seed.agg(lambda s: tuple(sorted(s))).nunique() == 1:
+        return runs.groupby('seed').top1.agg(fmean).reset_index()
+    mean = fmean(by_dataset.top1.agg(fmean))
+    return load_pandas().DataFrame(dict(seed=[-1], top1=[mean]))
+
+
+def _summarize(runs: 'DataFrame') -> Score:
+    # exact, unlike pandas' sums: values ending in 5 are rounded the same way
+    values = runs.top1.tolist()
+    return Score(fmean(values), pstdev(values) if len(values) > 1 else None,
+                 tuple(sorted(seed for seed in runs.seed if seed >= 0)))
