@@ -209,8 +209,7 @@ def all_methods() -> List[Method]:
 def find_method(name: str) -> Optional[Method]:
     """The method of a name; None if no metafile has it.
 
-    What follows " (" in a name tells its settings: ``coop-m16-end (50
-    epochs)`` is ``coop-m16-end``.
+    What follows " (" in a name are settings: ``NAME (50 epochs)`` is ``NAME``.
     """
     all_methods()
     return _registered.get(plain_name(name))
@@ -225,7 +224,7 @@ def get_method(name: str) -> Method:
     method = _registered.get(name) or find_method(name)
     if method is None or method.name != name:
         like = difflib.get_close_matches(name, _registered, cutoff=0.5)
-        known = like or list(_registered)
+        known = [method.name for method in all_methods()]
         raise ValueError(
             f'unknown method {name!r}: '
             + (f'did you mean {", ".join(like)}?' if like else

@@ -3,14 +3,21 @@ import pytest
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
-from mmcoop.engine import apply_recipe
-from mmcoop.engine.recipe import published_set, recipe_epochs
+from mmcoop import resolve
+from mmcoop.catalog import find
+from mmcoop.engine.method_name import name_method
+from mmcoop.methods import all_methods, get_method
 
 from .conftest import ROOT
 
 CONFIGS = sorted(
-    path for folder in ('coop', 'zeroshot', 'adaptations')
-    for path in (ROOT / 'configs' / folder).glob('*.py'))
+    path for path in (ROOT / 'configs').glob('*/*.py')
+    if path.parent.name != '_base_')
+LEARNED = {'text_bias': {'adapter.bias'},
+           'text_transform': {'adapter.weight'},
+           'linear_head': {'fc.weight', 'fc.bias'},
+           'linear_probe': {'weight', 'bias'},
+           'zeroshot': set(), 'coop': {'prompt.ctx'}}
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -20,78 +27,114 @@ def test_config(path, small_clip):
     tool = 'test' if zeroshot else 'train'
     assert first.startswith(
         f'# python tools/{tool}.py {path.relative_to(ROOT)}')
-    cfg = apply_recipe(Config.fromfile(path))
+    merged = Config.fromfile(path)
+    cfg = resolve(merged)
+    assert '${' not in cfg.pretty_text
+    assert resolve(cfg).pretty_text == cfg.pretty_text
     clip = dict(cfg.model.clip)
     if cfg.model.clip.get('pretrained') == 'openai':
         import open_clip
         assert open_clip.get_pretrained_cfg(clip['model_name'], 'openai')
         clip = small_clip
     model = MODELS.build(dict(cfg.model, clip=clip))
+    assert name_method(cfg, model) == cfg.method
+    assert get_method(cfg.method).config.parent == path.parent
     if 'linear_head' not in path.stem:
         model.set_classes(['cat', 'dog'])
     learned = {name.removeprefix('head.') for name, p
                in model.named_parameters() if p.requires_grad}
-    expected = {'text_bias': {'adapter.bias'},
-                'text_transform': {'adapter.weight'},
-                'linear_head': {'fc.weight', 'fc.bias'}}.get(
-                    path.stem.removesuffix('_rn50_imagenet'),
-                    set() if zeroshot else {'prompt.ctx'})
     if 'finetune' in path.stem:
         assert len(learned) > 10 and \
             all(name.startswith('backbone.') for name in learned)
     else:
-        assert learned == expected
-    epochs = 50 if path.stem.endswith(('imagenet', 'demo')) else 200
-    assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == epochs
-    known = published_set(cfg)
-    if known:
+        kind = next(k for k in LEARNED if path.stem.startswith(k))
+        assert learned == LEARNED[kind]
+    if 'linear_probe' not in path.stem:
+        epochs = 50 if path.stem.endswith(('imagenet', 'demo')) else 200
+        assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == epochs
+    if merged.dataset and 'linear_probe' not in path.stem:
         names = {d['name'] for d in (
             cfg.train_dataloader.dataset.dataset, cfg.val_dataloader.dataset,
             cfg.test_dataloader.dataset)}
-        assert names == {known.name} and path.stem.endswith(known.name)
+        assert names == {find(merged.dataset).name}
+        assert path.stem.endswith(merged.dataset)
+
+
+@pytest.mark.parametrize('name', [m.name for m in all_methods()])
+def test_every_entry_of_a_metafile_names_itself(name, small_clip):
+    """What a run is asked for as is what its JSON says it was."""
+    method = get_method(name)
+    cfg = Config.fromfile(method.config)
+    cfg.merge_from_dict(dict(method.options, dataset='dtd'))
+    cfg = resolve(cfg)
+    model = MODELS.build(dict(cfg.model, clip=small_clip))
+    assert name_method(cfg, model) == name
+
+
+@pytest.mark.parametrize('options,expected', [
+    ({'model.head.prompt.n_ctx': 7}, 'coop-m16-end (n_ctx=7)'),
+    ({'model.head.prompt.ctx_init': 'a photo of a'}, 'coop-m4-end-words'),
+    ({'model.head.prompt': dict(
+        _delete_=True, type='mmcoop.TemplatePrompt')},
+     'coop-m16-end (type=mmcoop.TemplatePrompt, n_ctx=None, '
+     'class_token_position=None, class_specific=None)'),
+    (dict(method='mine'), 'mine'), (dict(method=None), 'ContextPrompt'),
+], ids=str)
+def test_what_no_entry_describes(options, expected, small_clip):
+    cfg = Config.fromfile(get_method('coop-m16-end').config)
+    cfg.merge_from_dict(options)
+    cfg = resolve(cfg)
+    model = MODELS.build(dict(cfg.model, clip=small_clip))
+    assert name_method(cfg, model) == expected
+
+
+def eurosat(method='coop', **options):
+    cfg = Config.fromfile(
+        ROOT / f'configs/{method}/{method}_vit-b16_16shot_eurosat.py'
+        if method == 'coop' else
+        ROOT / f'configs/{method}/{method}_vit-b16_eurosat.py')
+    cfg.merge_from_dict(options)
+    return resolve(resolve(cfg, options))
 
 
 @pytest.mark.parametrize('shots,epochs', [(1, 50), (2, 100), (4, 100),
                                           (8, 200), (16, 200), (None, 200)])
 def test_epochs_follow_shots(shots, epochs):
-    assert recipe_epochs(shots) == epochs
-    cfg = Config.fromfile(
-        ROOT / 'configs/coop/coop_vit-b16_16shot_eurosat.py')
-    cfg.merge_from_dict(dict(shots=shots, seed=2, data_root='/d'))
-    cfg = apply_recipe(cfg)
+    cfg = eurosat(shots=shots, seed=2, data_root='/d')
     train = cfg.train_dataloader.dataset
     assert (train.shots, train.seed, cfg.randomness.seed) == (shots, 2, 2)
     assert train.dataset.data_root == cfg.test_dataloader.dataset.data_root \
         == cfg.val_dataloader.dataset.data_root == '/d'
     assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == epochs
+    assert cfg.recipe_epochs == epochs
     assert cfg.param_scheduler[1].T_max == cfg.param_scheduler[1].end == epochs
 
 
+def test_epochs_on_purpose():
+    """A number is no signal: 200 epochs with 4 shots are 200."""
+    cfg = eurosat(shots=4, max_epochs=200)
+    assert (cfg.train_cfg.max_epochs, cfg.recipe_epochs) == (200, 100)
+
+
 def test_what_a_user_writes_is_kept():
-    cfg = Config.fromfile(
-        ROOT / 'configs/coop/coop_vit-b16_16shot_eurosat.py')
-    cfg.merge_from_dict({
+    cfg = eurosat(**{
         'shots': 1,
         'train_cfg.max_epochs': 7,
         'train_cfg.val_interval': 1
     })
-    cfg = apply_recipe(cfg)
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max == 7
     assert cfg.train_cfg.val_interval == 1
 
 
 def test_mms_own_places_are_kept():
-    cfg = Config.fromfile(
-        ROOT / 'configs/coop/coop_vit-b16_16shot_eurosat.py')
-    cfg.merge_from_dict({
+    cfg = eurosat(**{
         'train_dataloader.dataset.shots': 4,
         'randomness.seed': 5,
         'test_dataloader.dataset.data_root': '/elsewhere',
         'train_dataloader.dataset.dataset.pipeline.1.scale': 160,
     })
-    cfg = apply_recipe(apply_recipe(cfg))
     train = cfg.train_dataloader.dataset
-    assert (train.shots, train.seed, cfg.seed) == (4, 5, 5)
+    assert (train.shots, train.seed, cfg.randomness.seed) == (4, 5, 5)
     assert cfg.train_cfg.max_epochs == 100
     assert cfg.test_dataloader.dataset.data_root == '/elsewhere'
     assert train.dataset.pipeline[1].scale == 160
@@ -102,45 +145,39 @@ def test_inheritance_and_the_hosts_configs(tmp_path):
         "_base_ = [\n"
         f"    '{ROOT}/configs/coop/coop_vit-b16_16shot_eurosat.py',\n]\n"
         "shots = 4\nmodel = dict(clip=dict(model_name='RN50'))\n")
-    cfg = apply_recipe(Config.fromfile(tmp_path / 'mine.py'))
+    cfg = resolve(Config.fromfile(tmp_path / 'mine.py'))
     assert cfg.train_dataloader.dataset.shots == 4
     assert cfg.train_cfg.max_epochs == 100
     assert cfg.model.clip.model_name == 'RN50'
     (tmp_path / 'host.py').write_text(
         "_base_ = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'\n")
-    assert Config.fromfile(tmp_path / 'host.py').model.backbone.depth == 18
-
-
-def eurosat(**options):
-    cfg = Config.fromfile(
-        ROOT / 'configs/coop/coop_vit-b16_16shot_eurosat.py')
-    cfg.merge_from_dict(options)
-    return apply_recipe(apply_recipe(cfg))
+    host = Config.fromfile(tmp_path / 'host.py')
+    assert host.model.backbone.depth == 18
+    assert resolve(host).model == host.model
 
 
 def test_a_data_set_is_one_variable():
-    cfg = eurosat(dataset='sun397', templates='ensemble7+own')
+    cfg = eurosat('zeroshot', dataset='sun397', templates='ensemble7+own')
     assert cfg.test_dataloader.dataset.name == 'sun397'
     assert cfg.train_dataloader.dataset.dataset.name == 'sun397'
     assert cfg.train_cfg.max_epochs == 200
     prompt = MODELS.build(cfg.model.head.prompt)
-    assert len(prompt.templates) == 8
-    assert prompt.templates[-1] == 'a photo of a {}.'
-    assert prompt.method == 'zeroshot-ensemble7+own'
+    assert len(prompt.texts) == 8
+    assert prompt.texts[-1] == 'a photo of a {}.'
     assert eurosat(dataset='imagenet', shots=1).train_cfg.max_epochs == 50
     with pytest.raises(ValueError, match='nosuch'):
-        eurosat(dataset='nosuch')
+        eurosat('zeroshot', dataset='nosuch')
 
 
-def test_base_and_new_classes_wrap_every_data_set():
+def test_base_and_new_classes_of_every_data_set():
     cfg = eurosat(class_subset='new', shots=2)
     for name in ('train', 'val', 'test'):
         dataset = cfg[f'{name}_dataloader'].dataset
-        assert dataset.type == 'mmcoop.ClassSubset'
-        assert dataset.classes == 'new'
+        assert dataset.class_subset == 'new'
         assert name == 'train' or dataset.pipeline
-        assert dataset.dataset.type != 'mmcoop.ClassSubset'
-    assert cfg.train_dataloader.dataset.dataset.shots == 2
+    # the draw is from all classes
+    assert 'class_subset' not in cfg.train_dataloader.dataset.dataset
+    assert cfg.train_dataloader.dataset.shots == 2
     assert cfg.train_cfg.max_epochs == 100
 
 
@@ -166,42 +203,20 @@ def test_a_linear_head_has_the_classes_of_the_data_set():
                               (dict(dataset='dtd', class_subset='new'), 23)):
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options)
-        assert apply_recipe(cfg).model.head.num_classes == expected
+        assert resolve(cfg).model.head.num_classes == expected
 
 
-def dumped(**options):
-    """A config as a run leaves it, read again with options."""
-    cfg = eurosat(dataset='dtd', shots=1, seed=2, templates='own')
-    cfg.filled_in = True
-    cfg.merge_from_dict(options)
-    cfg.overrides = options
-    return cfg
-
-
-def test_the_command_line_counts_in_a_config_of_a_run():
-    """Else the result would name other data than was tested on."""
-    cfg = dumped(dataset='caltech101', data_root='/d')
-    cfg.pop('train_dataloader')
-    cfg = apply_recipe(cfg)
-    test = cfg.test_dataloader.dataset
-    assert (test.name, test.data_root) == ('caltech101', '/d')
-    assert cfg.model.head.prompt.own == 'a photo of a {}.'
-    with pytest.raises(ValueError, match='filled in by a run; seed, shots'):
-        apply_recipe(dumped(shots=2, seed=3))
-    assert apply_recipe(dumped()).train_cfg.max_epochs == 50
-    prompt = apply_recipe(dumped(templates='name')).model.head.prompt
-    assert prompt.templates == 'name'
-    prompt = apply_recipe(dumped(**{
-        'model.head.prompt.templates': 'a {}.'})).model.head.prompt
-    assert prompt.templates == 'a {}.'
-
-
-def test_another_part_of_the_classes():
-    cfg = eurosat(class_subset='base')
-    cfg.pop('train_dataloader')
-    cfg.merge_from_dict(dict(class_subset='new',
-                             overrides=dict(class_subset='new')))
-    assert apply_recipe(cfg).test_dataloader.dataset.classes == 'new'
+def test_a_config_of_a_run_has_no_variables():
+    """They are filled in; to say one again is an error, not a silence."""
+    cfg = eurosat(dataset='dtd', shots=1, seed=2)
+    for options in (dict(shots=2), dict(dataset='caltech101')):
+        cfg.merge_from_dict(options)
+        with pytest.raises(ValueError, match='nothing in this config reads'):
+            resolve(cfg, options)
+        for name in options:
+            cfg.pop(name)
+    cfg.merge_from_dict({'test_dataloader.dataset.name': 'caltech101'})
+    assert resolve(cfg).test_dataloader.dataset.name == 'caltech101'
 
 
 @pytest.mark.parametrize('options', [

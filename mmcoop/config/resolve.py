@@ -180,13 +180,13 @@ def _image_size(resolver: _Resolver) -> int:
     size = resolver.given('image_size')
     if size is not None:
         return size
-    model = resolver.fill(find_model(resolver.cfg), 'model')
+    model = find_model(resolver.cfg)
     clip = model.get('clip') or model.get('head', {}).get('clip')
     if clip is None:
         raise ValueError('image_size: the model names no CLIP whose image '
                          'size could be taken; set image_size=224, say.')
     from ..clip.loading import read_image_size  # imports torch
-    return read_image_size(**clip)
+    return read_image_size(**resolver.fill(clip, 'model.clip'))
 
 
 def _val_dataset(resolver: _Resolver) -> dict:

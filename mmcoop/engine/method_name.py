@@ -20,7 +20,7 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     The config names an entry (``method``). Entries of the same config file
     differ in their options: the one whose options are those of the run is
     meant. If there is none, what differs follows in brackets:
-    ``coop-m16-end (n_ctx=7)``. Without ``method`` the class of the prompt, or
+    ``NAME (n_ctx=7)``. Without ``method`` the class of the prompt, or
     of the head, is the name.
 
     Args:

@@ -2,13 +2,9 @@
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 
-from mmcoop.engine import apply_recipe
-from mmcoop.protocol.methods import find_method, in_order
+from mmcoop.methods import get_method, sort_methods
 from mmcoop.protocol.plan import ELEVEN, PLANS, Run
-
-from ..conftest import ROOT
 
 
 @pytest.mark.parametrize('kind,count', [
@@ -52,7 +48,7 @@ def test_a_probe_is_tested_where_its_classes_are():
     probe, *tests = plan.runs()
     assert [run.dataset for run in tests] == [
         'imagenetv2', 'imagenet_sketch', 'imagenet_a', 'imagenet_r']
-    assert {run.tool for run in tests} == {'linear_probe'}
+    assert (probe.tool, {run.tool for run in tests}) == ('train', {'test'})
     assert tests[0].command(Path('w'), {})[2] == f'w/{probe.folder}'
     assert (probe.result, tests[0].result) == ('result.json',
                                                'result_test.json')
@@ -93,44 +89,32 @@ def test_command_line():
     assert words[0] == 'tools/test.py' and '--resume' not in words
     assert 'w/dtd/mini/zeroshot-ensemble7' in words
     assert 'cached_views=16' not in words and 'data_root=/d' in words
+    # what is fitted at once knows no epochs
+    probe = Run('linear-probe', 'dtd', 'RN50', 2, 5).command(Path('w'), common)
+    assert probe[0] == 'tools/train.py' and 'cached_views=16' not in probe
 
 
-@pytest.mark.parametrize('name', [
-    'coop-m16', 'coop-m16-back', 'coop-m16-end-words', 'zeroshot-', 'maple'])
-def test_unknown_methods(name):
-    with pytest.raises(ValueError, match=name):
-        find_method(name)
-
-
-@pytest.mark.parametrize('name', [
-    'coop-m16-end', 'coop-m8-middle-csc', 'coop-m4-front-words',
-    'zeroshot-own', 'zeroshot-ensemble7+own', 'text-bias', 'text-transform',
-    'finetune', 'linear-head'])
-def test_results_call_a_method_by_its_name(name, small_clip):
-    """What a run is asked for as is what its JSON says it was."""
-    from mmpretrain.registry import MODELS
-    method = find_method(name)
-    cfg = Config.fromfile(ROOT / method.config)
-    cfg.merge_from_dict(dict(method.options, dataset='dtd'))
-    cfg = apply_recipe(cfg)
-    if cfg.get('method'):
-        assert cfg.method == name
-        return
-    model = MODELS.build(dict(cfg.model, clip=small_clip))
-    assert model.head.prompt.method == name
+@pytest.mark.parametrize('name,message', [
+    ('coop-m16', 'did you mean coop-m16-end'), ('zeroshot-', 'zeroshot-own'),
+    ('coop-m16-end-words', 'coop-m4-end-words'), ('xyz', 'there are zeroshot'),
+    ('coop-m16-end (50 epochs)', 'coop-m16-end')])
+def test_unknown_methods(name, message):
+    with pytest.raises(ValueError, match=f'unknown method.*{message}'):
+        get_method(name)
 
 
 def test_order():
-    assert in_order(['coop-m16-end', 'finetune', 'linear-probe',
-                     'zeroshot-own', 'linear-probe']) == [
-        'zeroshot-own', 'linear-probe', 'finetune', 'coop-m16-end']
+    assert sort_methods(['coop-m4-end', 'coop-m16-end', 'finetune', 'mine',
+                         'linear-probe', 'zeroshot-own']) == [
+        'zeroshot-own', 'linear-probe', 'finetune', 'coop-m16-end',
+        'coop-m4-end', 'mine']
 
 
 @pytest.mark.parametrize('kind,changes,message', [
     ('few-shot', dict(shots=[0]), 'at least 1'),
     ('few-shot', dict(datasets=['imagenetv2']), 'only be tested on'),
     ('few-shot', dict(source='dtd'), 'few-shot takes no source'),
-    ('words', dict(methods=['zeroshot-own']), 'only CoOp learns'),
+    ('words', dict(methods=['zeroshot-own']), 'only prompt learners'),
     ('backbones', dict(backbones=['/a/mini.json', '/b/mini.json']),
      'same file name'),
 ])

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmcoop.datasets import CATALOG
+from mmcoop.catalog import CATALOG
 
 from ..conftest import DATA, ROOT, needs_data
 from ..datasets.trees import raw_tree, small_splits, tree

@@ -151,7 +151,7 @@ def test_adaptations(tmp_path, options, towers, capsys):
     with pytest.raises(ValueError, match='for 10 classes.*data set has 5'):
         tool('test')([str(config), str(folder), '--work-dir',
                       str(folder / 'base'), '--cfg-options',
-                      'class_subset=base'])
+                      'test_dataloader.dataset.class_subset=base'])
     # and nothing that learns is tested untrained
     with pytest.raises(SystemExit, match='give the checkpoint'):
         tool('test')([str(config), '--work-dir', str(folder / 'base')])
