@@ -171,6 +171,8 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
+        from .engine.runner import check_amp
+        check_amp(cfg)
         for name in loaders:
             if cfg.get(name) is not None:
                 check_data(cfg[name].dataset)

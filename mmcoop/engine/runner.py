@@ -47,7 +47,7 @@ class FewShotRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
         cfg = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
-        _check_amp(cfg)
+        check_amp(cfg)
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(cfg.__dict__)
         # mmengine names logs by the second; runs may be quicker
@@ -140,7 +140,7 @@ class FewShotRunner(Runner):
         return checkpoint
 
 
-def _check_amp(cfg: Config) -> None:
+def check_amp(cfg: Config) -> None:
     """Automatic mixed precision needs a GPU.
 
     Raises:

@@ -103,7 +103,8 @@ def test_resuming_with_other_views_is_refused(config):
                         _delete_=True), 'param_scheduler': None},
      'counts iterations'),
     ({'custom_hooks': [UNCACHED[0], *UNCACHED[2:],
-                       dict(type='mmcoop.FeatureCacheHook')]},
+                       dict(type='mmcoop.FeatureCacheHook',
+                            views='${cached_views}')]},
      "lacks dict\\(type='mmcoop.EpochHook'\\)"),
 ], ids=['mixup', 'iterations', 'no epochs'])
 def test_where_views_cannot_be_cached(config, options, why):

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcoop import resolve
 from mmcoop.engine.runner import check_is_safe
 
 from ..conftest import custom_config
@@ -209,21 +210,10 @@ def test_ema_shares_the_frozen_towers(make, tmp_path):
 
 def test_stock_runner(make):
     """The parts work in mmengine's own Runner too."""
-    cfg = make()
+    cfg = resolve(make(max_epochs=2))
     cfg.pop('runner_type')
-    cfg.merge_from_dict({
-        'train_cfg.max_epochs': 2,
-        'train_cfg.val_interval': 1,
-        'param_scheduler': None,
-        'train_dataloader.dataset.dataset.data_root': cfg.data_root,
-        'val_dataloader.dataset.data_root': cfg.data_root,
-        'test_dataloader.dataset.data_root': cfg.data_root,
-        'train_dataloader.drop_last': False
-    })
-    for transform in (cfg.train_dataloader.dataset.dataset.pipeline[1],
-                      cfg.val_dataloader.dataset.pipeline[1]):
-        transform.scale = 32
-    cfg.val_dataloader.dataset.pipeline[2].crop_size = 32
+    cfg.merge_from_dict({'train_cfg.val_interval': 1,
+                         'train_dataloader.drop_last': False})
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert len(runner.model.head.class_names) == 3

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer, get_model
 
-from mmcoop.command_line import add_common_arguments
+from mmcoop.command_line import add_common_arguments, parse_values
 
 from ..conftest import ROOT, make_photos
 
@@ -70,7 +70,7 @@ def test_options_keep_their_words(text, value):
     parser = argparse.ArgumentParser()
     add_common_arguments(parser)
     args = parser.parse_args(['--cfg-options', f'key={text}', 'a.b=1'])
-    assert args.cfg_options == {'key': value, 'a.b': 1}
+    assert parse_values(args.cfg_options) == {'key': value, 'a.b': 1}
 
 
 def test_testing(run, tmp_path):

@@ -59,7 +59,7 @@ def test_choices(saved, tmp_path):
 
 def test_mistakes(saved, capsys):
     config, checkpoint = map(str, saved)
-    parse_args = runpy.run_path(TOOL)['parse_args']
+    parse_args = runpy.run_path(TOOL)['parse']
     for args, message in (
             (['gone.pth'], 'there is no checkpoint gone.pth'),
             ([checkpoint, '--top', '0'], 'one word at least'),

@@ -19,6 +19,8 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image, ImageFilter
 
+from mmcoop import resolve
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.path.join(HERE, '../../configs/_base_/datasets/few_shot.py')
 
@@ -59,7 +61,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, \
             DefaultScope.overwrite_default_scope('mmpretrain'):
         import mmpretrain.datasets  # noqa: F401, registers the transforms
-        pipeline = Compose(Config.fromfile(CONFIG).train_pipeline)
+        cfg = Config.fromfile(CONFIG)
+        cfg.merge_from_dict(dict(
+            image_size=224, data_root=folder, randomness=dict(seed=1)))
+        pipeline = Compose(
+            resolve(cfg).train_dataloader.dataset.dataset.pipeline)
         paths = draw_jpegs(folder, args.images, *args.size)
         size = sum(map(os.path.getsize, paths)) / len(paths) / 1000
         print(f'{args.images} JPEGs of {args.size[0]} x {args.size[1]}, '

@@ -139,7 +139,7 @@ def main() -> None:
 
     @torch.no_grad()
     def text_once() -> None:
-        model.head.forget_features()
+        model.head.reset_cache()
         under_amp(model.head.text_features)()
 
     once = seconds(text_once, args.device, args.repeats)
