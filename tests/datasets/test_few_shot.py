@@ -15,7 +15,7 @@ from mmcoop.datasets import FewShotDataset
 from mmcoop.datasets.few_shot import draw
 from mmcoop.datasets.seeding import seeded
 
-from ..conftest import DATA, GOLDEN, needs_data
+from ..conftest import GOLDEN
 
 PIPELINE = [
     dict(type='mmcoop.LoadImage'),
@@ -33,19 +33,20 @@ def folder(photos, **kwargs):
         **kwargs)
 
 
-@needs_data
 @pytest.mark.parametrize(
-    'name', ['EuroSAT', 'OxfordFlowers', 'StanfordCars', 'UCF101'])
-@pytest.mark.parametrize('shots,seed', [(1, 1), (4, 2), (16, 1)])
-def test_published_draws(name, shots, seed, monkeypatch):
-    """Digests of the publicly shared lists; not all images are here."""
+    'name', ['Caltech101', 'DescribableTextures', 'EuroSAT', 'OxfordFlowers',
+             'OxfordPets', 'StanfordCars', 'UCF101'])
+@pytest.mark.parametrize('shots', [1, 2, 4, 8, 16])
+@pytest.mark.parametrize('seed', [1, 2])
+def test_published_draws(name, shots, seed, monkeypatch, coop_splits):
+    """Digests of the publicly shared lists; the images are not here."""
     monkeypatch.setattr('mmcoop.datasets.few_shot.check_images',
                         lambda data_list, _: data_list)
     golden = json.loads((GOLDEN / 'few_shot.json').read_text())
     sources = {
         split: dict(
             type='mmcoop.SplitFileDataset',
-            ann_file=str(DATA / f'coop_splits/split_zhou_{name}.json'),
+            ann_file=str(coop_splits / f'split_zhou_{name}.json'),
             data_prefix='/',
             split=split,
             pipeline=[])
