@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmpretrain.datasets import KFoldDataset
 from mmpretrain.registry import DATASETS
 
-from mmcoop.datasets import FewShotDataset
+from mmcoop.datasets import FewShotDataset, SplitFileDataset
 from mmcoop.datasets.few_shot import draw
 from mmcoop.datasets.seeding import seeded
 
@@ -33,25 +33,29 @@ def folder(photos, **kwargs):
         **kwargs)
 
 
-@pytest.mark.parametrize(
-    'name', ['Caltech101', 'DescribableTextures', 'EuroSAT', 'OxfordFlowers',
-             'OxfordPets', 'StanfordCars', 'UCF101'])
-@pytest.mark.parametrize('shots', [1, 2, 4, 8, 16])
-@pytest.mark.parametrize('seed', [1, 2])
-def test_published_draws(name, shots, seed, monkeypatch, coop_splits):
-    """Digests of the publicly shared lists; the images are not here."""
-    monkeypatch.setattr('mmcoop.datasets.few_shot.check_images',
-                        lambda data_list, _: data_list)
-    golden = json.loads((GOLDEN / 'few_shot.json').read_text())
-    sources = {
-        split: dict(
-            type='mmcoop.SplitFileDataset',
-            ann_file=str(coop_splits / f'split_zhou_{name}.json'),
+@pytest.fixture(scope='module', params=[
+    'Caltech101', 'DescribableTextures', 'EuroSAT', 'OxfordFlowers',
+    'OxfordPets', 'StanfordCars', 'UCF101'])
+def published(request, coop_splits):
+    """(name, data sets of the published training and validation lists)."""
+    return request.param, {
+        split: SplitFileDataset(
+            ann_file=str(coop_splits / f'split_zhou_{request.param}.json'),
             data_prefix='/',
             split=split,
             pipeline=[])
         for split in ('train', 'val')
     }
+
+
+@pytest.mark.parametrize('shots', [1, 2, 4, 8, 16])
+@pytest.mark.parametrize('seed', [1, 2])
+def test_published_draws(published, shots, seed, monkeypatch):
+    """Digests of the publicly shared lists; the images are not here."""
+    monkeypatch.setattr('mmcoop.datasets.few_shot.check_images',
+                        lambda data_list, _: data_list)
+    golden = json.loads((GOLDEN / 'few_shot.json').read_text())
+    name, sources = published
     for split, val_of in (('train', None), ('val', sources['train'])):
         dataset = FewShotDataset(
             sources[split], shots=shots, seed=seed, val_of=val_of)

@@ -23,6 +23,7 @@ def real_splits(folder, name):
     return json.loads((folder / CATALOG[name].split_file.path).read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', REAL)
 def test_of_the_real_archive(name, tmp_path, coop_splits):
     """From the file names in the real split file: its names and sizes."""

@@ -63,6 +63,7 @@ def test_testing_is_exact_and_encodes_once(evaluate, tmp_path):
     assert evaluate(**{'model.head.prompt': template})[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options,change', [
     ({'test_dataloader.dataset.pipeline.1.interpolation': 'nearest'}, None),
     ({'model.data_preprocessor': dict(mean=[0, 0, 0], std=[200] * 3)}, None),
@@ -78,6 +79,7 @@ def test_another_pipeline_or_tower_never_hits(evaluate, options, change):
                for path in scores)
 
 
+@pytest.mark.slow
 def test_a_changed_file_never_hits(evaluate, photos):
     _, before = evaluate()
     tested = [photos / name for name in map(str, before)][:2]

@@ -115,6 +115,7 @@ def test_resuming_a_finished_run_evaluates_it_again(make, tmp_path):
     assert json.loads(path.read_text())['metrics'] == finished['metrics']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('changed', [
     dict(max_epochs=8), dict(shots=2), dict(seed=2)], ids=str)
 def test_resume_with_other_settings_is_refused(make, changed):
@@ -124,6 +125,7 @@ def test_resume_with_other_settings_is_refused(make, changed):
         runner.train()
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(make, tmp_path):
     _, alone = train(make())
     _, helped = train(
@@ -135,6 +137,7 @@ def test_workers_change_nothing(make, tmp_path):
     assert alone == helped
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_evaluated_once(make):
     evaluated = []
 
@@ -161,6 +164,7 @@ def test_class_specific(make, tmp_path):
                        runner.model.head.prompt.ctx)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [
     {'optim_wrapper.accumulative_counts': 2},
     {'optim_wrapper.clip_grad': dict(max_norm=.01)},

@@ -32,6 +32,7 @@ def runs(small_clip):
                 trained=learned)]
 
 
+@pytest.mark.slow
 def test_as_the_command_lines(tmp_path, common, runs):
     """Same results, same learned vectors, whatever ran before."""
     here, there, said = tmp_path / 'here', tmp_path / 'there', []
@@ -54,6 +55,7 @@ def test_as_the_command_lines(tmp_path, common, runs):
     assert results[0]['num_classes'] == 5
 
 
+@pytest.mark.slow
 def test_failures_do_not_stop_the_others(tmp_path, common, runs):
     broken = dict(common, **{'model.head.prompt.class_token_position': 'x'})
     said = []

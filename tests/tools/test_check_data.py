@@ -92,6 +92,7 @@ def test_real_roots(check, root, name, expected):
     assert cells(table[name]) == ['ready', *expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('args,message', [
     (['.'], 'none of these folders'),
     (['nowhere'], 'there is no folder nowhere'),

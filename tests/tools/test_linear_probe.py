@@ -7,6 +7,7 @@ import pytest
 
 from ..conftest import ROOT
 
+pytestmark = pytest.mark.slow
 CONFIG = 'configs/coop/coop_vit-b16_16shot_custom.py'
 TOOL = str(ROOT / 'tools/linear_probe.py')
 WITHOUT = ('import runpy, sys; sys.modules["sklearn"] = None; '

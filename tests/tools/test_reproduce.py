@@ -74,6 +74,7 @@ def test_words(tmp_path, options, towers, capsys):
     assert json.loads(next(words).read_text())['contexts']
 
 
+@pytest.mark.slow
 def test_imagenet_and_its_variants(tmp_path, options, towers, capsys,
                                    monkeypatch):
     """Table 1 and Table 5 on a tiny ImageNet of the real layout."""
@@ -122,6 +123,7 @@ def test_imagenet_and_its_variants(tmp_path, options, towers, capsys,
     assert top1 == pytest.approx(expected, abs=.01)
 
 
+@pytest.mark.slow
 def test_adaptations(tmp_path, options, towers, capsys):
     tool('reproduce')([
         'adaptations', '--datasets', 'eurosat', '--methods', 'finetune',
