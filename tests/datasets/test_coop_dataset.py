@@ -65,6 +65,7 @@ class TestCatalogue:
                 assert found == published, what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', list(CATALOG))
 def test_every_layout(name, tmp_path, said):
     tree(tmp_path, name)

@@ -42,6 +42,7 @@ def test_of_the_real_archive(name, tmp_path, coop_splits):
         assert ours.items['test'] == theirs.items['test']  # listed there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', list(CLASSES))
 def test_every_archive(name, tmp_path, said):
     splits = small_splits(name)

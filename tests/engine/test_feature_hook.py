@@ -131,6 +131,7 @@ def test_a_file_changed_while_it_is_encoded(evaluate, photos, monkeypatch,
     assert not list((tmp_path / 'cache').rglob('part*'))
 
 
+@pytest.mark.slow
 def test_evaluation_in_half_precision(config):
     """val_cfg.fp16 (bf16 on a CPU): features of that precision."""
     scores = []
@@ -149,6 +150,7 @@ def test_evaluation_in_half_precision(config):
                for path in half)
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_stops_nothing(evaluate, tmp_path,
                                                       monkeypatch):
     _, images = evaluate(custom_hooks=UNCACHED)
@@ -181,6 +183,7 @@ def wrapped_data(cfg):
         _delete_=True, type='RepeatDataset', times=1, dataset=dataset)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change,why', [
     (random_pipeline, 'random or not known, RandomResizedCrop'),
     (drawn_images, 'images are to be drawn'),

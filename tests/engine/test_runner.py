@@ -152,6 +152,7 @@ def test_the_last_epoch_is_evaluated_once(make):
     assert evaluated == [6]
 
 
+@pytest.mark.slow
 def test_class_specific(make, tmp_path):
     cfg = make(**{'model.head.prompt.class_specific': True})
     runner, rows = train(cfg)
@@ -178,6 +179,7 @@ def test_host_optimiser_features(make, tmp_path, options):
     assert 1e-6 < difference.abs().max() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [
     {'max_epochs': 1},
     {'train_cfg.max_epochs': 2},
@@ -193,6 +195,7 @@ def test_short_runs(make, options):
         assert len(runner.train_dataloader) == 1  # 9 images, none dropped
 
 
+@pytest.mark.slow
 def test_ema_shares_the_frozen_towers(make, tmp_path):
     hooks = make().custom_hooks + [dict(type='EMAHook', momentum=0.1)]
     runner, _ = train(make(custom_hooks=hooks))
