@@ -1,6 +1,7 @@
-"""Fixtures: the shared golden values and data, and small CLIPs."""
+"""Fixtures: golden values and real data (see data/README.md), small CLIPs."""
+import gzip
+import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / 'shared'
-GOLDEN = SHARED / 'golden'
-DATA = SHARED / 'data'
+DATA = ROOT / 'tests/data'  # a data root that holds a small EuroSAT
+GOLDEN = DATA / 'golden'
+SHARED = ROOT.parent / 'shared/data'  # larger data, for some tests alone
 
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason=f'no golden values at {GOLDEN}')
-needs_data = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f'no real images at {DATA}')
+
+def needs_shared(name: str) -> pytest.MarkDecorator:
+    """Skip a test of data that is too large to be part of the project."""
+    return pytest.mark.skipif(
+        not (SHARED / name).exists(),
+        reason=f'needs {name}, not part of the project, in ../shared/data')
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +51,21 @@ def golden():
 
 
 def golden_state_dict(**kwargs):
-    if str(GOLDEN) not in sys.path:
-        sys.path.insert(0, str(GOLDEN))
-    from weights import openai_state_dict
-    return openai_state_dict(seed=7, **kwargs)
+    spec = importlib.util.spec_from_file_location('golden_weights',
+                                                  GOLDEN / 'weights.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.openai_state_dict(seed=7, **kwargs)
+
+
+@pytest.fixture(scope='session')
+def coop_splits(tmp_path_factory):
+    """A folder with the published split files, unpacked."""
+    folder = tmp_path_factory.mktemp('coop_splits')
+    for packed in (DATA / 'coop_splits').glob('*.json.gz'):
+        (folder / packed.stem).write_bytes(
+            gzip.decompress(packed.read_bytes()))
+    return folder
 
 
 @pytest.fixture(scope='session')

@@ -30,6 +30,7 @@ def test_train_and_test_images_are_apart():
     assert min(seeds) > HELD_OUT and TARGET in next(iter(paths[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', [1, 2])
 def test_coop_learns(tmp_path, seed):
     """Held-out images, and both prompts through the same towers."""

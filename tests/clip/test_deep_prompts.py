@@ -9,7 +9,7 @@ from mmcoop.clip import PromptSet, TextDivider, load_clip
 from mmcoop.clip.plain import encode_plain
 from mmcoop.clip.text_engine import encode_packed
 
-from ..conftest import GOLDEN, golden_state_dict, needs_golden
+from ..conftest import GOLDEN, golden_state_dict
 
 NAMES = ['kite (bird of prey)', 'T-shirt', 'dog', "jack-o'-lantern", 'sea']
 
@@ -93,7 +93,6 @@ def maple(tmp_path_factory):
     return load_clip(pretrained=str(path)), values
 
 
-@needs_golden
 def test_as_published(maple, golden):
     """MaPLe's logits: coupled prompts in three layers of both towers.
 
@@ -156,7 +155,6 @@ class TestVisualPrompts:
         with pytest.raises(ValueError, match='in 2 layers.*tower has 1'):
             image_tower.check_prompts(2)
 
-    @needs_golden
     def test_other_towers_refuse(self, rn_file):
         tower = load_clip(pretrained=rn_file).image_tower
         with pytest.raises(ValueError, match='is a ModifiedResNet: take a '

@@ -13,7 +13,7 @@ from open_clip import pretrained as open_clip_pretrained
 
 from mmcoop.clip import CLIPLoadError, load_clip
 
-from ..conftest import DATA, golden_state_dict, needs_data, needs_golden
+from ..conftest import SHARED, golden_state_dict, needs_shared
 
 
 def quick_gelu(clip) -> bool:
@@ -62,7 +62,6 @@ def golden_config(path):
     return str(path)
 
 
-@needs_golden
 class TestGoldenFiles:
 
     def test_all_file_kinds_agree(self, tmp_path):
@@ -174,7 +173,6 @@ def tag(monkeypatch):
     return add
 
 
-@needs_golden
 def test_download_of_a_tag(tmp_path, tag, monkeypatch):
     """The tag's QuickGELU reaches the towers; the file is kept."""
     monkeypatch.setenv('HOME', str(tmp_path))
@@ -207,9 +205,9 @@ def test_openai_tags_know_quick_gelu():
         assert cfg['quick_gelu'] and cfg['url'].endswith('.pt')
 
 
-@needs_data
+@needs_shared('mini_clip')
 def test_real_clip():
-    folder = DATA / 'mini_clip'
+    folder = SHARED / 'mini_clip'
     clip = load_clip(
         str(folder / 'mini-mobilenetv2.json'),
         str(folder / 'mini_clip.safetensors'))

@@ -11,7 +11,7 @@ import mmcoop
 from mmcoop.clip import load_clip, read_image_size
 from mmcoop.config import check_options
 
-from ..conftest import ROOT, custom_config, needs_golden
+from ..conftest import ROOT, custom_config
 
 COOP = ROOT / 'configs/coop/coop_vit-b16_16shot_eurosat.py'
 
@@ -166,7 +166,6 @@ def test_help_imports_nothing_heavy(tool):
     assert done.returncode == 0 and done.stderr.strip() == 'set()'
 
 
-@needs_golden
 def test_image_size(small_clip, vit_file, rn_file):
     """Known without building the CLIP."""
     for clip in (small_clip, dict(pretrained=vit_file),

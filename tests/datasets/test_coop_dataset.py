@@ -1,6 +1,7 @@
 """The 15 published data sets, in generated data roots and the real lists."""
 import json
 import os
+import shutil
 
 import pytest
 from mmpretrain.registry import DATASETS
@@ -10,7 +11,7 @@ from mmcoop.datasets import CoOpDataset, FewShotDataset
 from mmcoop.datasets.coop_dataset import _warn_once, compare_sizes
 from mmcoop.datasets.split_file import read_split_file
 
-from ..conftest import DATA, needs_data
+from ..conftest import DATA
 from .trees import CLASSES, class_folders, folder_tree, plant, tree
 
 FOLDERS = ['imagenet', 'imagenetv2', 'imagenet_sketch', 'imagenet_a',
@@ -53,17 +54,16 @@ class TestCatalogue:
             assert all(source.origin.startswith('http') for source in sources)
         assert sum(k.split_file is not None for k in CATALOG.values()) == 9
 
-    @needs_data
     @pytest.mark.parametrize('name', REAL)
-    def test_real_split_files(self, name):
+    def test_real_split_files(self, name, coop_splits):
         known = CATALOG[name]
-        lists = read_split_file(str(DATA / 'coop_splits'
-                                    / known.split_file.path))
+        lists = read_split_file(str(coop_splits / known.split_file.path))
         for split in SPLITS:
             for what, found, published in compare_sizes(known, lists, split):
                 assert found == published, what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', list(CATALOG))
 def test_every_layout(name, tmp_path, said):
     tree(tmp_path, name)
@@ -251,27 +251,34 @@ class TestWrong:
             CoOpDataset('dtd', 'test', str(tmp_path))
 
 
-@needs_data
-def test_cut_lists_are_said(said):
+def real_lists(root, name, coop_splits):
+    """A data root with a published split file, and none of the images."""
+    known = CATALOG[name]
+    (root / known.folder / known.images).mkdir(parents=True)
+    split_file = root / known.folder / known.split_file.path
+    shutil.copy(coop_splits / known.split_file.path, split_file)
+    return split_file
+
+
+def test_cut_lists_are_said(said, tmp_path, coop_splits):
     dataset = CoOpDataset('eurosat', 'test', str(DATA))
-    assert len(dataset) == 1000 and dataset.CLASSES[9] == 'Sea or Lake'
+    assert len(dataset) == 50 and dataset.CLASSES[9] == 'Sea or Lake'
     assert dataset.metainfo['lists'] == 'other sizes'
     CoOpDataset('eurosat', 'test', str(DATA))  # said once
-    assert sum('1000 test images (published: 8100)' in m for m in said) == 1
+    assert sum('50 test images (published: 8100)' in m for m in said) == 1
     said.clear()
-    train = CoOpDataset('caltech101', 'train', str(DATA))
+    real_lists(tmp_path, 'caltech101', coop_splits)
+    train = CoOpDataset('caltech101', 'train', str(tmp_path))
     assert len(train) == 4128 and train.metainfo['lists'] == 'published'
     assert not said
 
 
-@needs_data
 @pytest.mark.parametrize('name', ['eurosat', 'caltech101'])
-def test_as_a_split_file_data_set(name):
+def test_as_a_split_file_data_set(name, tmp_path, coop_splits):
     """The same images, labels and names as from the split file itself."""
-    known = CATALOG[name]
+    split_file = real_lists(tmp_path, name, coop_splits)
     for split in ('train', 'val'):
-        ours = CoOpDataset(name, split, str(DATA))
-        theirs = json.loads(
-            (DATA / known.folder / known.split_file.path).read_text())[split]
+        ours = CoOpDataset(name, split, str(tmp_path))
+        theirs = json.loads(split_file.read_text())[split]
         assert images(ours) == [(path, label) for path, label, _ in theirs]
         assert all(ours.CLASSES[label] == name for _, label, name in theirs)

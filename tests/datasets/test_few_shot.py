@@ -11,11 +11,11 @@ from mmengine.runner import Runner
 from mmpretrain.datasets import KFoldDataset
 from mmpretrain.registry import DATASETS
 
-from mmcoop.datasets import FewShotDataset
+from mmcoop.datasets import FewShotDataset, SplitFileDataset
 from mmcoop.datasets.few_shot import draw
 from mmcoop.datasets.seeding import seeded
 
-from ..conftest import DATA, GOLDEN, needs_data
+from ..conftest import GOLDEN
 
 PIPELINE = [
     dict(type='mmcoop.LoadImage'),
@@ -33,24 +33,31 @@ def folder(photos, **kwargs):
         **kwargs)
 
 
-@needs_data
-@pytest.mark.parametrize(
-    'name', ['EuroSAT', 'OxfordFlowers', 'StanfordCars', 'UCF101'])
-@pytest.mark.parametrize('shots,seed', [(1, 1), (4, 2), (16, 1)])
-def test_published_draws(name, shots, seed, monkeypatch):
-    """Digests of the publicly shared lists; not all images are here."""
-    monkeypatch.setattr('mmcoop.datasets.few_shot.check_images',
-                        lambda data_list, _: data_list)
-    golden = json.loads((GOLDEN / 'few_shot.json').read_text())
-    sources = {
-        split: dict(
-            type='mmcoop.SplitFileDataset',
-            ann_file=str(DATA / f'coop_splits/split_zhou_{name}.json'),
+@pytest.fixture(scope='module', params=[
+    'Caltech101', 'DescribableTextures', 'EuroSAT', 'OxfordFlowers',
+    'OxfordPets', 'StanfordCars', 'UCF101'])
+def published(request, coop_splits):
+    """(name, data sets of the published training and validation lists)."""
+    return request.param, {
+        split: SplitFileDataset(
+            ann_file=str(coop_splits / f'split_zhou_{request.param}.json'),
             data_prefix='/',
             split=split,
             pipeline=[])
         for split in ('train', 'val')
     }
+
+
+@pytest.mark.parametrize('shots,seed', [(1, 1), (16, 2)] + [
+    pytest.param(shots, seed, marks=pytest.mark.slow)
+    for shots, seed in ((1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1),
+                        (8, 2), (16, 1))])
+def test_published_draws(published, shots, seed, monkeypatch):
+    """Digests of the publicly shared lists; the images are not here."""
+    monkeypatch.setattr('mmcoop.datasets.few_shot.check_images',
+                        lambda data_list, _: data_list)
+    golden = json.loads((GOLDEN / 'few_shot.json').read_text())
+    name, sources = published
     for split, val_of in (('train', None), ('val', sources['train'])):
         dataset = FewShotDataset(
             sources[split], shots=shots, seed=seed, val_of=val_of)
@@ -144,6 +151,7 @@ class TestAmongTheHosts:
         assert len(subset) == 2 and len(dataset) == 9
         dataset.pipeline = dataset.pipeline
 
+    @pytest.mark.slow
     @pytest.mark.parametrize('built', [False, True])
     def test_wrappers(self, photos, dataset, built):
         inner = dataset if built else dict(

@@ -9,7 +9,7 @@ from mmcoop.datasets.coop_dataset import _warn_once, compare_sizes
 from mmcoop.datasets.raw_splits import split_by_rule
 from mmcoop.datasets.split_file import read_split_file
 
-from ..conftest import DATA, needs_data
+from ..conftest import DATA
 from .test_coop_dataset import REAL, images
 from .trees import CLASSES, paths_of, raw_tree, small_splits
 
@@ -19,20 +19,18 @@ def nothing_said_yet():
     _warn_once.cache_clear()
 
 
-def real_splits(name):
-    return json.loads((DATA / 'coop_splits'
-                       / CATALOG[name].split_file.path).read_text())
+def real_splits(folder, name):
+    return json.loads((folder / CATALOG[name].split_file.path).read_text())
 
 
-@needs_data
+@pytest.mark.slow
 @pytest.mark.parametrize('name', REAL)
-def test_of_the_real_archive(name, tmp_path):
+def test_of_the_real_archive(name, tmp_path, coop_splits):
     """From the file names in the real split file: its names and sizes."""
-    known, splits = CATALOG[name], real_splits(name)
+    known, splits = CATALOG[name], real_splits(coop_splits, name)
     raw_tree(tmp_path, name, splits, content=b'')
     ours = split_by_rule(known, str(tmp_path / known.folder))
-    theirs = read_split_file(
-        str(DATA / 'coop_splits' / known.split_file.path))
+    theirs = read_split_file(str(coop_splits / known.split_file.path))
     assert ours.by_rule and ours.classes == theirs.classes
     for split in SPLITS:
         for what, found, published in compare_sizes(known, ours, split):
@@ -44,6 +42,7 @@ def test_of_the_real_archive(name, tmp_path):
         assert ours.items['test'] == theirs.items['test']  # listed there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', list(CLASSES))
 def test_every_archive(name, tmp_path, said):
     splits = small_splits(name)
@@ -136,9 +135,8 @@ def test_broken_files(tmp_path, name, path, content, message):
         CoOpDataset(name, 'test', str(tmp_path))
 
 
-@needs_data
-def test_flower_names():
+def test_flower_names(coop_splits):
     """The file of names that is published beside the split file."""
     names = json.loads((DATA / 'coop_splits/cat_to_name.json').read_text())
-    for items in real_splits('oxford_flowers').values():
+    for items in real_splits(coop_splits, 'oxford_flowers').values():
         assert all(names[str(label + 1)] == name for _, label, name in items)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmcoop.datasets import FolderDataset, SplitFileDataset
 
-from ..conftest import DATA, make_photos, needs_data
+from ..conftest import DATA, SHARED, make_photos, needs_shared
 
 
 def split_tree(tmp_path):
@@ -79,15 +79,16 @@ class TestSplitFile:
         with pytest.raises(ValueError, match='val list.*split.json is empty'):
             SplitFileDataset(split='val', **where)
 
-    @needs_data
-    @pytest.mark.parametrize('folder,ann_file,prefix,classes,train,test', [
-        ('eurosat', 'split_zhou_EuroSAT.json', '2750', 10, 13500, 1000),
-        ('caltech-101', 'split_zhou_Caltech101.json', '101_ObjectCategories',
-         100, 4128, 600)
-    ])
-    def test_real_data(self, folder, ann_file, prefix, classes, train, test):
-        where = dict(data_root=str(DATA), ann_file=f'{folder}/{ann_file}',
-                     data_prefix=f'{folder}/{prefix}')
+    @pytest.mark.parametrize('root,ann_file,prefix,classes,train,test', [
+        (DATA / 'eurosat', 'split_zhou_EuroSAT.json', '2750', 10, 60, 50),
+        pytest.param(
+            SHARED / 'caltech-101', 'split_zhou_Caltech101.json',
+            '101_ObjectCategories', 100, 4128, 600,
+            marks=needs_shared('caltech-101'))
+    ], ids=['eurosat', 'caltech101'])
+    def test_real_data(self, root, ann_file, prefix, classes, train, test):
+        where = dict(data_root=str(root), ann_file=ann_file,
+                     data_prefix=prefix)
         assert len(SplitFileDataset(split='train', **where)) == train
         dataset = SplitFileDataset(split='test', **where)
         assert len(dataset) == test and len(dataset.CLASSES) == classes
@@ -202,7 +203,6 @@ def test_image_modes(tmp_path):
     assert image[0, 0].tolist() == [0, 0, 200]  # BGR, as mm loads
 
 
-@needs_data
 def test_test_view_is_clips(tmp_path):
     """Our test pipeline and data preprocessor equal CLIP's preprocessing."""
     import torch

@@ -60,6 +60,7 @@ def test_views_of_all_epochs_are_the_uncached_run(config, tmp_path, encoded):
     assert again == cached_rows and not encoded
 
 
+@pytest.mark.slow
 def test_fewer_views_take_turns(config, tmp_path, encoded):
     runner = RUNNERS.build(config(cached_views=4, shots=2))
     batches = Batches()
@@ -80,6 +81,7 @@ def test_fewer_views_take_turns(config, tmp_path, encoded):
             for epoch in (1, 2, 3) if (epoch, path) in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('views', [2, 6])
 def test_resuming(config, tmp_path, views, monkeypatch):
     _, whole = train(config(cached_views=views,
@@ -90,12 +92,14 @@ def test_resuming(config, tmp_path, views, monkeypatch):
     assert rest == whole[6:]
 
 
+@pytest.mark.slow
 def test_resuming_with_other_views_is_refused(config):
     train(config(cached_views=2), stop_at=7)
     with pytest.raises(ValueError, match=r'cached_views=2 \(now None\)'):
         RUNNERS.build(config(resume=True)).train()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options,why', [
     ({'model.train_cfg': dict(augments=dict(type='Mixup', alpha=.5))},
      'mixup and the like'),
@@ -120,6 +124,7 @@ def test_views_of_another_data_set(config):
         RUNNERS.build(cfg).train()
 
 
+@pytest.mark.slow
 def test_an_unknown_transform_caches_for_the_run_only(config, encoded,
                                                       tmp_path):
     blur = dict(type='GaussianBlur', magnitude_range=(.1, 2),
@@ -140,6 +145,7 @@ def test_an_unknown_transform_caches_for_the_run_only(config, encoded,
     assert any('GaussianBlur is not known' in line for line in log(tmp_path))
 
 
+@pytest.mark.slow
 def test_workers_encode_the_same(config, tmp_path, monkeypatch):
     _, alone = train(config(cached_views=3))
     monkeypatch.setenv('MMCOOP_CACHE', str(tmp_path / 'another'))

@@ -37,6 +37,7 @@ def run(folder, world_size, photos, clip, class_specific):
     return [torch.load(folder / f'rank{r}.pt') for r in range(world_size)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('class_specific', [False, True])
 def test_equals_one_process(tmp_path, small_clip, class_specific):
     """2 and 3 ranks, which do not divide 5 classes, equal one process."""

@@ -63,6 +63,7 @@ def test_testing_is_exact_and_encodes_once(evaluate, tmp_path):
     assert evaluate(**{'model.head.prompt': template})[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options,change', [
     ({'test_dataloader.dataset.pipeline.1.interpolation': 'nearest'}, None),
     ({'model.data_preprocessor': dict(mean=[0, 0, 0], std=[200] * 3)}, None),
@@ -78,6 +79,7 @@ def test_another_pipeline_or_tower_never_hits(evaluate, options, change):
                for path in scores)
 
 
+@pytest.mark.slow
 def test_a_changed_file_never_hits(evaluate, photos):
     _, before = evaluate()
     tested = [photos / name for name in map(str, before)][:2]
@@ -129,6 +131,7 @@ def test_a_file_changed_while_it_is_encoded(evaluate, photos, monkeypatch,
     assert not list((tmp_path / 'cache').rglob('part*'))
 
 
+@pytest.mark.slow
 def test_evaluation_in_half_precision(config):
     """val_cfg.fp16 (bf16 on a CPU): features of that precision."""
     scores = []
@@ -147,6 +150,7 @@ def test_evaluation_in_half_precision(config):
                for path in half)
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_stops_nothing(evaluate, tmp_path,
                                                       monkeypatch):
     _, images = evaluate(custom_hooks=UNCACHED)
@@ -179,6 +183,7 @@ def wrapped_data(cfg):
         _delete_=True, type='RepeatDataset', times=1, dataset=dataset)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change,why', [
     (random_pipeline, 'random or not known, RandomResizedCrop'),
     (drawn_images, 'images are to be drawn'),

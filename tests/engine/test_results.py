@@ -12,6 +12,7 @@ from mmcoop.registry import DATASETS
 from ..conftest import custom_config
 
 
+@pytest.mark.slow
 def test_selection_is_on_validation_images_and_said(tmp_path, photos,
                                                     small_clip):
     cfg = custom_config(tmp_path, photos, small_clip, **{

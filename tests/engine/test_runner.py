@@ -116,6 +116,7 @@ def test_resuming_a_finished_run_evaluates_it_again(make, tmp_path):
     assert json.loads(path.read_text())['metrics'] == finished['metrics']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('changed', [
     dict(max_epochs=8), dict(shots=2), dict(seed=2)], ids=str)
 def test_resume_with_other_settings_is_refused(make, changed):
@@ -125,6 +126,7 @@ def test_resume_with_other_settings_is_refused(make, changed):
         runner.train()
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(make, tmp_path):
     _, alone = train(make())
     _, helped = train(
@@ -136,6 +138,7 @@ def test_workers_change_nothing(make, tmp_path):
     assert alone == helped
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_evaluated_once(make):
     evaluated = []
 
@@ -150,6 +153,7 @@ def test_the_last_epoch_is_evaluated_once(make):
     assert evaluated == [6]
 
 
+@pytest.mark.slow
 def test_class_specific(make, tmp_path):
     cfg = make(**{'model.head.prompt.class_specific': True})
     runner, rows = train(cfg)
@@ -162,6 +166,7 @@ def test_class_specific(make, tmp_path):
                        runner.model.head.prompt.ctx)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [
     {'optim_wrapper.accumulative_counts': 2},
     {'optim_wrapper.clip_grad': dict(max_norm=.01)},
@@ -175,6 +180,7 @@ def test_host_optimiser_features(make, tmp_path, options):
     assert 1e-6 < difference.abs().max() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [
     {'max_epochs': 1},
     {'train_cfg.max_epochs': 2},
@@ -190,6 +196,7 @@ def test_short_runs(make, options):
         assert len(runner.train_dataloader) == 1  # 9 images, none dropped
 
 
+@pytest.mark.slow
 def test_ema_shares_the_frozen_towers(make, tmp_path):
     hooks = make().custom_hooks + [dict(type='EMAHook', momentum=0.1)]
     runner, _ = train(make(custom_hooks=hooks))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 from mmengine.registry import RUNNERS
 
@@ -20,11 +21,13 @@ def torchrun(folder, ranks, *args):
     ], check=True, env=env, timeout=300, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_exchange(tmp_path):
     torchrun(tmp_path, 3, ROOT / 'tests/features/rank.py')
     assert sorted(p.name for p in tmp_path.iterdir()) == ['0', '1', '2']
 
 
+@pytest.mark.slow
 def test_two_ranks_are_one_process(tmp_path, small_clip, monkeypatch):
     """Both with cached views; each rank encodes half of them."""
     photos = make_photos(tmp_path / 'photos',

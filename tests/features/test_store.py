@@ -120,6 +120,7 @@ def writer(folder, rounds):
     return process
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(store):
     """They write the same features; a reader never sees anything wrong."""
     processes = [writer(store.folder, 60) for _ in range(2)]
@@ -131,6 +132,7 @@ def test_two_processes_at_once(store):
     assert not list(store.folder.glob('*.tmp'))
 
 
+@pytest.mark.slow
 def test_a_killed_writer(store, said):
     process = writer(store.folder, 10**6)
     time.sleep(.3)

@@ -15,7 +15,7 @@ from mmcoop.losses import LossInputs, Regularizer
 from mmcoop.prompts import ContextPrompt
 from mmcoop.registry import MODELS as OURS
 
-from ..conftest import GOLDEN, custom_config, needs_golden
+from ..conftest import GOLDEN, custom_config
 
 NAMES = ['kite (bird of prey)', 'T-shirt', 'dog', "jack-o'-lantern", 'sea']
 
@@ -140,7 +140,6 @@ class TestPromptsThatSeeImages:
         gradients_of(model, torch.randn(2, 32).double(), (0, 1))
         assert shared == [False]
 
-    @needs_golden
     def test_as_published(self, vit_file, golden):
         """CoCoOp's logits and gradients."""
         arrays = np.load(GOLDEN / 'cocoop.npz')
@@ -182,7 +181,6 @@ class TestVisualPrompts:
         assert {'head.prompt.visual', 'head.prompt.ctx'} < set(state)
         assert not any(key.startswith('backbone') for key in state)
 
-    @needs_golden
     def test_a_resnet_refuses(self, rn_file):
         with pytest.raises(ValueError, match='a ModifiedResNet: take a ViT'):
             build(dict(pretrained=rn_file), self.prompt)

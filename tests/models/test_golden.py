@@ -12,9 +12,8 @@ from mmpretrain.structures import DataSample
 
 from mmcoop import resolve
 
-from ..conftest import ROOT, needs_golden
+from ..conftest import ROOT
 
-pytestmark = needs_golden
 CASES = [
     f'vit/M{m}_{position}_{kind}' for m in (4, 16)
     for position in ('end', 'middle', 'front') for kind in ('unified', 'csc')

@@ -11,7 +11,7 @@ import torch
 from mmcoop.protocol.execute import result_of, run_all
 from mmcoop.protocol.plan import Run
 
-from ..conftest import DATA, ROOT, needs_data
+from ..conftest import DATA, ROOT
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def runs(small_clip):
                 trained=learned)]
 
 
-@needs_data
+@pytest.mark.slow
 def test_as_the_command_lines(tmp_path, common, runs):
     """Same results, same learned vectors, whatever ran before."""
     here, there, said = tmp_path / 'here', tmp_path / 'there', []
@@ -55,7 +55,7 @@ def test_as_the_command_lines(tmp_path, common, runs):
     assert results[0]['num_classes'] == 5
 
 
-@needs_data
+@pytest.mark.slow
 def test_failures_do_not_stop_the_others(tmp_path, common, runs):
     broken = dict(common, max_epochs='x')  # an option of trainings alone
     said = []
@@ -69,7 +69,7 @@ def test_failures_do_not_stop_the_others(tmp_path, common, runs):
     # again, mended
     assert result_of(runs[1], tmp_path, common) is None
     assert not run_all(runs[1:], tmp_path, common, ROOT, said.append)
-    assert result_of(runs[2], tmp_path, common)['num_images'] == 500
+    assert result_of(runs[2], tmp_path, common)['num_images'] == 25
 
 
 def test_other_options_are_no_result(tmp_path, runs):

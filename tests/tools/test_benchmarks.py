@@ -17,6 +17,7 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('script', SCRIPTS)
 def test_runs(script, small_clip, tmp_path):
     out = tmp_path / 'out.json'

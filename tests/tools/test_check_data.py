@@ -8,7 +8,7 @@ import pytest
 
 from mmcoop.catalog import CATALOG
 
-from ..conftest import DATA, ROOT, needs_data
+from ..conftest import DATA, ROOT, SHARED, needs_shared
 from ..datasets.trees import raw_tree, small_splits, tree
 
 TOOL = str(ROOT / 'tools/check_data.py')
@@ -79,14 +79,20 @@ def test_images(tmp_path, check):
     assert str(images / 'image_0009.jpg') in shown
 
 
-@needs_data
-def test_the_shared_root(check):
-    status, table, _ = check(DATA)
+@pytest.mark.parametrize('root,name,expected', [
+    (DATA, 'eurosat',
+     ['10', '60 of 13500', '50 of 5400', '50 of 8100', 'cut']),
+    pytest.param(SHARED, 'caltech101',
+                 ['100', '4128', '1649', '600 of 2465', 'cut'],
+                 marks=needs_shared('caltech-101'))
+], ids=['tests', 'shared'])
+def test_real_roots(check, root, name, expected):
+    status, table, _ = check(root)
     assert status == 0
-    assert cells(table['caltech101']) == [
-        'ready', '100', '4128', '1649', '600 of 2465', 'cut']
+    assert cells(table[name]) == ['ready', *expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('args,message', [
     (['.'], 'none of these folders'),
     (['nowhere'], 'there is no folder nowhere'),

@@ -45,6 +45,7 @@ def run(tmp_path_factory, small_clip):
     return work, options
 
 
+@pytest.mark.slow
 def test_one_option_reaches_every_place(run):
     work, _ = run
     result = json.loads((work / 'result.json').read_text())
@@ -73,6 +74,7 @@ def test_options_keep_their_words(text, value):
     assert parse_values(args.cfg_options) == {'key': value, 'a.b': 1}
 
 
+@pytest.mark.slow
 def test_testing(run, tmp_path):
     work, options = run
     trained = json.loads((work / 'result.json').read_text())['metrics']
@@ -87,6 +89,7 @@ def test_testing(run, tmp_path):
     assert list((tmp_path / 'shown').rglob('*.png'))
 
 
+@pytest.mark.slow
 def test_tta_and_predictions(run, tmp_path):
     from mmengine.fileio import load
     work, options = run
@@ -101,6 +104,7 @@ def test_tta_and_predictions(run, tmp_path):
     assert predictions[0]['pred_score'].shape == (3, )
 
 
+@pytest.mark.slow
 def test_zero_shot_needs_no_checkpoint(run, tmp_path):
     _, options = run
     done = tool('test.py', 'configs/zeroshot/zeroshot_vit-b16_custom.py',
@@ -110,6 +114,7 @@ def test_zero_shot_needs_no_checkpoint(run, tmp_path):
     assert result['prompt']['templates'] == ['a photo of a {}.']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('args,message', [
     (['test.py', CONFIG], 'give the checkpoint'),
     (['test.py', CONFIG, 'gone.pth'], 'there is no checkpoint gone.pth'),
@@ -127,6 +132,7 @@ def test_mistakes_end_at_once(args, message, tmp_path):
     assert done.returncode != 0 and message in done.stderr
 
 
+@pytest.mark.slow
 def test_missing_photos(run, tmp_path):
     _, options = run
     done = tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options',
@@ -136,6 +142,7 @@ def test_missing_photos(run, tmp_path):
     assert 'CLIP' not in done.stdout  # before it is loaded
 
 
+@pytest.mark.slow
 def test_inferencer_and_get_model(run):
     """The host's own ways to use a model, on our config and checkpoint."""
     work, _ = run
@@ -149,6 +156,7 @@ def test_inferencer_and_get_model(run):
     assert prediction['pred_class'] in ('grass', 'red_fox', 'snow')
 
 
+@pytest.mark.slow
 def test_tensorboard(run, tmp_path):
     pytest.importorskip('tensorboard')
     _, options = run

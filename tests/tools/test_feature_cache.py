@@ -2,6 +2,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from mmcoop.features.store import FeatureStore
@@ -16,6 +17,7 @@ def tool(*args, check=True):
         check=check)
 
 
+@pytest.mark.slow
 def test_show_and_clear(tmp_path, monkeypatch):
     monkeypatch.setenv('MMCOOP_CACHE', str(tmp_path))
     assert 'no features in' in tool().stdout

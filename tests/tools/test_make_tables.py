@@ -2,8 +2,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from ..conftest import ROOT
 from ..report.results import write_result
+
+pytestmark = pytest.mark.slow
 
 
 def tool(*args):

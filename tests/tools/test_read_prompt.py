@@ -31,6 +31,7 @@ def saved(tmp_path, photos, small_clip):
     return tmp_path / 'run.py', tmp_path / 'epoch_2.pth'
 
 
+@pytest.mark.slow
 def test_tables_and_json(saved):
     config, checkpoint = saved
     done = tool(config, checkpoint, '--top', '2')
@@ -46,6 +47,7 @@ def test_tables_and_json(saved):
     assert len(report['contexts'][0]['vectors'][3]) == 2
 
 
+@pytest.mark.slow
 def test_choices(saved, tmp_path):
     out = tmp_path / 'lake.json'
     done = tool(*saved, '--classes', 'lake', '--phrases', 'art of a', 'my',
@@ -70,6 +72,7 @@ def test_mistakes(saved, capsys):
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_unknown_class_shows_before_the_clip_is_loaded(saved):
     done = tool(*saved, '--classes', 'rivers')
     assert done.returncode != 0

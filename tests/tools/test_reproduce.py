@@ -7,7 +7,7 @@ import pytest
 
 from mmcoop.catalog import CATALOG
 
-from ..conftest import DATA, ROOT, needs_data
+from ..conftest import DATA, ROOT
 from ..datasets import trees
 
 
@@ -40,7 +40,6 @@ def towers(small_clip):
     return ['--backbones', small_clip['model_name']]
 
 
-@needs_data
 def test_base_to_new(tmp_path, options, towers, capsys):
     words = ['base-to-new', '--datasets', 'eurosat', '--shots', '1',
              '--seeds', '1', '2', *towers, '--work-dir', str(tmp_path),
@@ -62,7 +61,6 @@ def test_base_to_new(tmp_path, options, towers, capsys):
     assert capsys.readouterr().out == ''
 
 
-@needs_data
 def test_words(tmp_path, options, towers, capsys):
     tool('reproduce')(['words', '--datasets', 'eurosat', '--shots', '1',
                        '--methods', 'coop-m4-end-words', *towers,
@@ -76,6 +74,7 @@ def test_words(tmp_path, options, towers, capsys):
     assert json.loads(next(words).read_text())['contexts']
 
 
+@pytest.mark.slow
 def test_imagenet_and_its_variants(tmp_path, options, towers, capsys,
                                    monkeypatch):
     """Table 1 and Table 5 on a tiny ImageNet of the real layout."""
@@ -124,7 +123,7 @@ def test_imagenet_and_its_variants(tmp_path, options, towers, capsys,
     assert top1 == pytest.approx(expected, abs=.01)
 
 
-@needs_data
+@pytest.mark.slow
 def test_adaptations(tmp_path, options, towers, capsys):
     tool('reproduce')([
         'adaptations', '--datasets', 'eurosat', '--methods', 'finetune',
