@@ -224,7 +224,7 @@ def test_the_published_validation_draw(shots, n_val):
 
 
 def test_mistakes_end_before_any_image_is_encoded(config, monkeypatch):
-    monkeypatch.setattr('mmcoop.features.source.encode', None)
+    monkeypatch.setattr('mmcoop.features.source.encode_images', None)
     steps = [dict(step) for step in config().test_dataloader.dataset.pipeline]
     steps[1] = dict(type='RandomResizedCrop', scale=32)
     for options, message in (
