@@ -1,0 +1,119 @@
+"""A loop that fits: hooks, several processes, heads that cannot be fitted."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+
+from mmcoop.heads import LinearProbeHead
+
+from ..conftest import ROOT, custom_config
+
+pytest.importorskip('sklearn')
+
+
+class Calls(Hook):
+    """The names of the hooks that the loop calls, in order."""
+
+    def __init__(self):
+        self.names = []
+
+    def before_train(self, runner):
+        self.names.append('before_train')
+
+    def before_train_epoch(self, runner):
+        self.names.append('before_train_epoch')
+
+    def after_train_epoch(self, runner):
+        self.names.append('after_train_epoch')
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.names.append('after_val_epoch')
+
+    def after_train(self, runner):
+        self.names.append('after_train')
+
+
+@pytest.fixture
+def config(tmp_path, photos, small_clip):
+
+    def make(**options):
+        return custom_config(tmp_path, photos, small_clip,
+                             method='linear_probe', **{'shots': 2, **options})
+
+    return make
+
+
+def test_hooks_are_called_as_in_any_loop(config):
+    runner, calls = RUNNERS.build(config()), Calls()
+    runner.register_hook(calls)
+    runner.train()
+    assert calls.names == ['before_train', 'before_train_epoch',
+                           'after_train_epoch', 'after_val_epoch',
+                           'after_train']
+    assert (runner.epoch, runner.max_epochs, runner.iter) == (1, 1, 1)
+
+
+def test_a_head_that_is_trained_in_epochs(config):
+    head = dict(_delete_=True, type='mmpretrain.LinearClsHead', num_classes=3,
+                loss=dict(type='mmpretrain.CrossEntropyLoss'))
+    with pytest.raises(TypeError, match='LinearClsHead has no method fit'):
+        RUNNERS.build(config(**{'model.head': head})).train()
+
+
+def test_a_head_that_fails(config, monkeypatch):
+    def fail(head, train, val):
+        raise ArithmeticError('singular')
+
+    monkeypatch.setattr(LinearProbeHead, 'fit', fail)
+    with pytest.raises(ArithmeticError, match='singular'):
+        RUNNERS.build(config()).train()
+
+
+def train(cfg, folder, ranks):
+    folder.mkdir()
+    cfg.work_dir = str(folder / 'work')
+    cfg.dump(folder / 'fit.py')
+    return subprocess.run([
+        sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run',
+        f'--nproc-per-node={ranks}', '--rdzv-backend=c10d',
+        '--rdzv-endpoint=localhost:0', str(ROOT / 'tools/train.py'),
+        str(folder / 'fit.py'), '--launcher', 'pytorch'
+    ], timeout=300, capture_output=True, text=True, env=dict(
+        os.environ, CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1',
+        PYTHONPATH=str(ROOT), MMCOOP_CACHE=str(folder / 'cache')))
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one_process(config, tmp_path):
+    """The first fits, both evaluate; each encodes a part of the images."""
+    results, weights = [], []
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        done = train(config(), folder, ranks)
+        assert done.returncode == 0, done.stderr[-3000:]
+        results.append(json.loads((folder / 'work/result.json').read_text()))
+        weights.append(torch.load(folder / 'work/epoch_1.pth')['state_dict'])
+    assert [result['world_size'] for result in results] == [1, 2]
+    for key in ('metrics', 'C', 'val_accuracy', 'selected_on'):
+        assert results[0][key] == results[1][key], key
+    # features of other batches differ in their last bits
+    torch.testing.assert_close(*(w['head.weight'] for w in weights), rtol=0,
+                               atol=1e-5)
+    log, = (tmp_path / '2/work').rglob('*.log')
+    assert 'Features of 6 images: 0 from the cache, 3 computed' \
+        in log.read_text()
+
+
+@pytest.mark.slow
+def test_an_error_of_the_first_rank_ends_all(config, tmp_path):
+    cfg = config(**{'train_dataloader.dataset.class_subset': ['snow'],
+                    'test_dataloader.dataset.class_subset': ['snow']})
+    done = train(cfg, tmp_path / 'two', 2)  # one class cannot be fitted
+    assert done.returncode != 0
+    assert 'at least 2 classes' in done.stderr
+    assert 'rank 0 could not fit: ValueError' in done.stderr
