@@ -32,8 +32,8 @@ class ConfigFile(NamedTuple):
         reads: Names that its own code reads.
         reads_of_base: Names of its bases that it reads (``{{_base_.x}}``).
         inherits: Whether it has a base.
-        complete: Whether all its bases are in the chain, none of them of
-            another package (``mmpretrain::...``).
+        complete: Whether all its bases are in the chain: those of another
+            package (``mmpretrain::...``) are not.
     """
     path: Path
     sets: Set[str]
@@ -74,14 +74,14 @@ def read_chain(path: Optional[str]) -> List[ConfigFile]:
                  if isinstance(target, ast.Name)]
         sets.update(names)
         if '_base_' in names:
-            value = ast.literal_eval(node.value)
+            try:
+                value = ast.literal_eval(node.value)
+            except ValueError:  # it is computed
+                return []
             bases = [value] if isinstance(value, str) else list(value)
-    local = [base for base in bases if '::' not in base]
-    chain = [ConfigFile(path, sets, reads, of_base, bool(bases),
-                        len(local) == len(bases))]
-    for base in local:
-        chain += read_chain(str(path.parent / base))
-    return chain
+    chains = [read_chain(str(path.parent / base)) for base in bases]
+    return [ConfigFile(path, sets, reads, of_base, bool(bases), all(chains)),
+            *(file for chain in chains for file in chain)]
 
 
 def find_unread(path: Optional[str], names: Iterable[str],

@@ -145,6 +145,8 @@ class TestNamesThatNothingReads:
             'from mmengine.config import read_base\nwith read_base():\n'
             '    from .x import *\n')
         (tmp_path / 'bad.py').write_text('a = (')
+        (tmp_path / 'computed.py').write_text("_base_ = 'a' + '.py'")
+        (tmp_path / 'gone.py').write_text("_base_ = ['gone_too.py']")
         (tmp_path / 'plain.json').write_text('{}')
         for path in tmp_path.iterdir():
             check_options(str(path), ['anything'])
