@@ -9,6 +9,7 @@ import torch.nn as nn
 from mmengine.optim import OptimWrapper
 
 from mmcoop.engine import GradientRuleOptimWrapper
+from mmcoop.protocol.execute import tool_main
 
 from ..conftest import ROOT
 
@@ -78,6 +79,18 @@ def test_one_loss_is_refused():
     with pytest.raises(ValueError, match='combines the gradients of several '
                        'losses, and there is one: add model.head.regularizer'):
         wrapper.update_params(weight.sum())
+
+
+def test_amp_is_refused(tmp_path):
+    """It would replace the rule in silence."""
+    main = tool_main(ROOT / 'tools/train.py')
+    config = tmp_path / 'ruled.py'
+    config.write_text(
+        f"_base_ = '{ROOT}/configs/coop/coop_demo.py'\n"
+        "optim_wrapper = dict(type='mmcoop.SomeRule')\n")
+    with pytest.raises(SystemExit, match='would replace the optimiser wrapper '
+                       'mmcoop.SomeRule.*model.clip.precision=bf16'):
+        main([str(config), '--amp', '--work-dir', str(tmp_path)])
 
 
 WORKER = '''
