@@ -1,23 +1,19 @@
 """Titles and order of methods, data sets and backbones."""
 import math
 from pathlib import Path
-from typing import Iterable, List
+from typing import Iterable, List, Sequence
 
 from ..catalog import CATALOG, VARIANTS
 from ..methods import find_method, plain_name
 from ..protocol.plan import BACKBONES
 
-SOURCE = 'imagenet'  # domain generalisation: trained on it ...
-TARGETS = VARIANTS  # ... and tested on these
+SOURCE, TARGETS = 'imagenet', VARIANTS  # of domain generalisation
 SHOTS = (1, 2, 4, 8, 16)  # of the paper
 ALL_IMAGES = math.inf  # the number of shots of a run on all training images
 
 
 def method_title(name: str) -> str:
-    """The title of the metafile; settings in brackets are kept.
-
-    A method that no metafile describes is shown by its name.
-    """
+    """The title of the metafile, or else the name; settings are kept."""
     method = find_method(name)
     return method.title + name[len(plain_name(name)):] if method else name
 
@@ -49,7 +45,7 @@ def shots_title(shots: float) -> str:
 
 def sort_datasets(names: Iterable[str]) -> List[str]:
     """Sort data sets as the catalogue does; a user's own come last."""
-    return _sort(names, CATALOG)
+    return _sort(names, tuple(CATALOG))
 
 
 def sort_backbones(names: Iterable[str]) -> List[str]:
@@ -57,6 +53,7 @@ def sort_backbones(names: Iterable[str]) -> List[str]:
     return _sort(names, BACKBONES)
 
 
-def _sort(names: Iterable[str], known: Iterable[str]) -> List[str]:
-    rank = {name: i for i, name in enumerate(known)}
-    return sorted(set(names), key=lambda n: (rank.get(n, len(rank)), n))
+def _sort(names: Iterable[str], known: Sequence[str]) -> List[str]:
+    names = set(names)
+    return [name for name in known if name in names] + sorted(
+        names.difference(known))

@@ -2,8 +2,8 @@
 from typing import TYPE_CHECKING, Dict, Iterable, List, Sequence
 
 from ..methods import AVERAGE, Method, find_method, sort_methods
-from .names import (CATALOG, dataset_title, method_title, published_backbone,
-                    shots_label, sort_datasets)
+from .names import (CATALOG, backbone_title, dataset_title, method_title,
+                    published_backbone, shots_label, sort_datasets)
 from .study import Study
 
 if TYPE_CHECKING:
@@ -40,34 +40,34 @@ def describe_runs(runs: 'DataFrame') -> List[str]:
 
 def describe_average(study: Study) -> str:
     """Over which data sets an average goes, and why not over the others."""
-    missing = study.missing_titles
-    count = sum(not titles for titles in missing.values())
-    note = (f'Average over the {count} of {len(missing)} data sets for which '
-            'every method has all its numbers.')
+    count, left_out = len(study.averaged), []
+    note = (f'Average over the {count} of {len(study.missing)} data sets for '
+            'which every method has all its numbers.')
     if count < 2:
         note = 'No average: it takes two data sets that every method has.'
-    left_out = '; '.join(
-        f'{dataset_title(name)} (lacks {_shorten(titles, 3)})'
-        for name, titles in missing.items() if titles)
-    return note + (f' Left out: {left_out}.' if left_out else '')
+    for dataset, pairs in study.missing.items():
+        if study.kind == 'domain':  # on any backbone
+            titles = sorted({
+                f'{method_title(method)}, {backbone_title(backbone)}'
+                for method, backbone in pairs})
+        else:
+            titles = list(map(method_title,
+                              sort_methods(method for method, _ in pairs)))
+        if titles:
+            left_out.append(
+                f'{dataset_title(dataset)} (lacks {_shorten(titles, 3)})')
+    return note + (f' Left out: {"; ".join(left_out)}.' if left_out else '')
 
 
 def describe_other_shots(study: Study) -> List[str]:
     """The numbers of shots that were run but are not shown."""
-    if not study.other_shots:
-        return []
     labels = ', '.join(map(shots_label, study.other_shots))
-    return [f'Results of other numbers of shots are not shown: {labels}.']
+    return [f'Results of other numbers of shots are not shown: {labels}.'
+            ] if labels else []
 
 
 def describe_published(study: Study, dataset: str, shown) -> List[str]:
-    """Notes below a table that shows published numbers.
-
-    Args:
-        study: The scores that they are beside.
-        dataset: The data set that they are of, or ``AVERAGE``.
-        shown: Whether there are any; without them there are no notes.
-    """
+    """Notes on the published numbers of a data set, if any are shown."""
     if not shown:
         return []
     notes = [PUBLISHED]

@@ -5,12 +5,11 @@ from typing import Dict, List, Optional, Sequence, Union
 from matplotlib.figure import Figure
 
 from ..methods import AVERAGE, find_method
-from .frames import most_shots
 from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
                     method_title, shots_title)
 from .plots import (BLACK, GAIN, LOSS, TOP1_AXIS, add_legend, choose_styles,
                     format_axis, make_panels, plot_bars, plot_curves)
-from .records import Record
+from .records import Record, most_shots
 from .studies import find_studies, learns_prompts
 from .study import Study
 from .table import slug

@@ -1,56 +1,42 @@
-"""Results of runs, read from the JSON files that the runs wrote."""
+"""Results of runs: read from JSON files, and as a pandas DataFrame."""
 import json
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Iterable, List, Optional, Union
+from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Union
 
 from ..methods import find_method
+from .names import ALL_IMAGES
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FILES = ('result.json', 'result_test.json')
+# runs that differ only in these settings are rows of the same table
+CELL = ['dataset', 'method', 'backbone', 'shots', 'class_subset',
+        'trained_on', 'trained_subset']
+SETTINGS = ['epochs', 'cached_views', 'selection', 'pretrained']
 
 
 @dataclass(frozen=True)
 class Record:
-    """One evaluation on test images.
-
-    Attributes:
-        dataset: The data set it was tested on.
-        method: The name of the method, as metafiles have it.
-        backbone: open_clip's name of the CLIP.
-        shots: Training images per class; None for all of them, or if nothing
-            was trained (zero-shot).
-        seed: Seed of the training run; None for zero-shot.
-        top1: Top-1 accuracy in percent.
-        class_subset: Classes it was tested on: 'base', 'new' or None (all).
-        trained_on: The data set it was trained on, if that is another one.
-        path: The result file.
-        epochs: Epochs of training.
-        cached_views: Views per image that training was limited to.
-        selected_on: What a checkpoint was selected by, if any was selected.
-        num_test: Number of test images.
-        trained_subset: Classes it was trained on, like ``class_subset``.
-        pretrained: Weights of the CLIP: open_clip's tag, or a file's name.
-        lists: 'published', or how the image lists of the data set differ.
-        recipe_epochs: Epochs of the method's published recipe for this run.
-        learned_parameters: Number of learned parameters.
-    """
-    dataset: str
-    method: str
-    backbone: str
-    shots: Optional[int]
-    seed: Optional[int]
-    top1: float
-    class_subset: Optional[str]
-    trained_on: Optional[str]
-    path: Path
+    """One evaluation on test images, with the settings of its training."""
+    dataset: str  # tested on
+    method: str  # its name in the metafiles
+    backbone: str  # open_clip's name of the CLIP
+    shots: Optional[int]  # None: all training images, or zero-shot
+    seed: Optional[int]  # of the training run; None for zero-shot
+    top1: float  # in percent
+    class_subset: Optional[str]  # tested on 'base', 'new' or None (all)
+    trained_on: Optional[str]  # the data set, if it is another one
+    path: Path  # the result file
     epochs: Optional[int] = None
-    cached_views: Optional[int] = None
-    selected_on: Optional[str] = None
-    num_test: Optional[int] = None
-    trained_subset: Optional[str] = None
-    pretrained: Optional[str] = None
-    lists: Optional[str] = None
+    cached_views: Optional[int] = None  # per image, if limited to some
+    selected_on: Optional[str] = None  # what a checkpoint was selected by
+    num_test: Optional[int] = None  # number of test images
+    trained_subset: Optional[str] = None  # like class_subset
+    pretrained: Optional[str] = None  # open_clip's tag, or a file's name
+    lists: Optional[str] = None  # 'published', or how image lists differ
     # these follow from the run: they do not tell two runs apart
     recipe_epochs: Optional[int] = field(default=None, compare=False)
     learned_parameters: Optional[int] = field(default=None, compare=False)
@@ -87,9 +73,10 @@ def read_records(folders: Iterable[Union[str, Path]]) -> List[Record]:
         FileNotFoundError: A folder does not exist.
         ValueError: A file is no JSON object or has no accuracy.
     """
+    from mmengine.logging import print_log  # imports torch
     newest, unnamed = {}, 0
     for path in _find_files(folders):
-        result = _load(path)
+        result = load_result(path)
         if not result.get('method') or not result.get('dataset'):
             unnamed += 1
             continue
@@ -102,13 +89,30 @@ def read_records(folders: Iterable[Union[str, Path]]) -> List[Record]:
         if record.key in newest:
             (old_age, old), (age, record) = sorted(
                 [newest[record.key], (age, record)], key=lambda pair: pair[0])
-            _log(f'two results of one run: {record.path} counts, the older '
-                 f'{old.path} does not.', logging.WARNING)
+            print_log(f'two results of one run: {record.path} counts, the '
+                      f'older {old.path} does not.', 'current',
+                      logging.WARNING)
         newest[record.key] = age, record
     if unnamed:
-        _log(f'{unnamed} result files name no method or no data set: left '
-             'out.', logging.INFO)
+        print_log(f'{unnamed} result files name no method or no data set: '
+                  'left out.', 'current')
     return [record for _, record in newest.values()]
+
+
+def load_result(path: Path) -> dict:
+    """Load a result file.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    try:
+        result = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is no JSON ({error}): remove it, and run '
+                         'again.') from None
+    if not isinstance(result, dict):
+        raise ValueError(f'{path} is no result of a run: remove it.')
+    return result
 
 
 def top1_of(result: dict, path: Path) -> float:
@@ -125,6 +129,71 @@ def top1_of(result: dict, path: Path) -> float:
                      f'({", ".join(metrics)}): test again.')
 
 
+def load_pandas():
+    """Import pandas; without it, raise an ImportError with the remedy."""
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError(
+            "tables need pandas: pip install -e '.[report]'") from None
+    return pandas
+
+
+def make_frame(records: Sequence[Record]) -> 'DataFrame':
+    """Make a DataFrame with a row for each record.
+
+    The columns are the attributes of a Record (None stays None), but shots
+    are 0 for zero-shot and ``ALL_IMAGES`` for all images, and the seed is -1
+    where nothing is random. The name of a method is in the column ``name``;
+    in ``method`` settings that differ from other runs follow it in brackets.
+    ``learns`` says whether anything was trained, and ``selection`` what a
+    checkpoint was selected by, without details.
+    """
+    frame = load_pandas().DataFrame(
+        [vars(record) for record in records], dtype=object,
+        columns=[column.name for column in fields(Record)])
+    learns = [not record.zero_shot for record in records]
+    frame = frame.assign(
+        name=frame.method,
+        learns=learns,
+        shots=[(ALL_IMAGES if shots is None else shots) if learned else 0
+               for shots, learned in zip(frame.shots, learns)],
+        seed=[-1 if seed is None else seed for seed in frame.seed],
+        selection=[text and text.split(',')[0] for text in frame.selected_on])
+    frame = frame.astype(dict(top1=float, shots=float, seed=int, learns=bool))
+    groups = frame.groupby(CELL, dropna=False)
+    varies = [groups[name].transform('nunique', dropna=False) > 1
+              for name in SETTINGS]
+    return frame.assign(
+        method=list(map(_name_run, frame.itertuples(), zip(*varies))))
+
+
+def _name_run(run, varies: Sequence[bool]) -> str:
+    """Name seeds differently that must not be averaged together."""
+    labels = (
+        run.epochs != run.recipe_epochs and f'{run.epochs} epochs',
+        run.cached_views and f'{run.cached_views} views',
+        run.selected_on and 'selected',
+        run.pretrained != 'openai' and run.pretrained)
+    shown = [label for label, varied in zip(labels, varies)
+             if varied and label]
+    return f'{run.name} ({", ".join(shown)})' if shown else run.name
+
+
+def most_shots(frame: 'DataFrame') -> Optional[float]:
+    """The largest number of shots, None if nothing was trained.
+
+    Runs on all images count only if there are no others.
+    """
+    shots = set(frame.shots) - {0}
+    return max(shots - {ALL_IMAGES} or shots, default=None)
+
+
+def select_methods(frame: 'DataFrame', *names: Optional[str]) -> 'DataFrame':
+    """Select the runs of methods, whatever their settings."""
+    return frame[frame.name.isin(names)]
+
+
 def _find_files(folders: Iterable[Union[str, Path]]) -> List[Path]:
     paths = {}  # in order; a folder may lie in another one
     for folder in map(Path, folders):
@@ -134,18 +203,6 @@ def _find_files(folders: Iterable[Union[str, Path]]) -> List[Path]:
         found = (path for name in FILES for path in folder.rglob(name))
         paths.update((path.resolve(), path) for path in sorted(found))
     return list(paths.values())
-
-
-def _load(path: Path) -> dict:
-    try:
-        result = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f'{path} is no JSON ({error}): remove it, or test again.'
-        ) from None
-    if not isinstance(result, dict):
-        raise ValueError(f'{path} is no result of a run: remove it.')
-    return result
 
 
 def _make_record(result: dict, path: Path) -> Record:
@@ -180,8 +237,3 @@ def _make_record(result: dict, path: Path) -> Record:
         lists=result.get('lists'),
         recipe_epochs=run.get('recipe_epochs', result.get('recipe_epochs')),
         learned_parameters=parameters)
-
-
-def _log(message: str, level: int) -> None:
-    from mmengine.logging import print_log  # imports torch
-    print_log(message, 'current', level)

@@ -4,9 +4,9 @@ from typing import (TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional,
 
 from ..methods import (Method, all_methods, find_method, methods_in,
                        sort_methods)
-from .frames import load_pandas, make_frame, most_shots, select_methods
 from .names import SHOTS, SOURCE, TARGETS, sort_backbones, sort_datasets
-from .records import Record
+from .records import (Record, load_pandas, make_frame, most_shots,
+                      select_methods)
 from .study import Study
 
 if TYPE_CHECKING:

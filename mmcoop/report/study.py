@@ -1,12 +1,12 @@
 """Runs that are compared with each other, and their scores."""
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Hashable, List, Optional, Sequence
 
 from ..methods import (AVERAGE, TOP1, Method, all_methods, find_method,
                        sort_methods)
-from .frames import load_pandas
-from .names import (backbone_title, dataset_title, method_title,
-                    published_backbone, shots_title, sort_datasets)
+from .names import (backbone_title, dataset_title, published_backbone,
+                    shots_title, sort_datasets)
+from .records import load_pandas
 from .table import Score
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Study:
 
     Args:
         kind: The kind of table.
-        runs: The runs, as :mod:`mmcoop.report.frames` describes them.
+        runs: The runs, of :func:`mmcoop.report.records.make_frame`.
         by: The column that is the condition: 'shots', 'backbone' or
             'class_subset'; None: there is only one condition, ''.
         conditions: The conditions, in order.
@@ -55,26 +55,24 @@ class Study:
         self.runs = runs.assign(condition=runs[by] if by else '')
         self.methods = sort_methods(runs.method)
         self.datasets = sort_datasets(runs.dataset)
-        self._find_missing(targets or set(self.datasets) - {source})
+        counts = self.runs.groupby(
+            ['method', 'condition', 'dataset']).size().unstack(fill_value=0)
+        counts = counts.reindex(fill_value=0, columns=sort_datasets(
+            targets or set(self.datasets) - {source}))
+        self.missing = {dataset: list(counts.index[counts[dataset] == 0])
+                        for dataset in counts}
         self.averaged = [name for name in self.datasets
                          if self.missing.get(name) == []]
         self._compute_scores()
 
-    def _find_missing(self, targets: Sequence[str]) -> None:
-        counts = self.runs.groupby(
-            ['method', 'condition', 'dataset']).size().unstack(fill_value=0)
-        counts = counts.reindex(columns=sort_datasets(targets), fill_value=0)
-        self.missing = {dataset: list(counts.index[counts[dataset] == 0])
-                        for dataset in counts}
-
     def _compute_scores(self) -> None:
-        pandas = load_pandas()
         runs = self.runs[['dataset', 'method', 'condition', 'seed', 'top1']]
         if len(self.averaged) > 1:
-            averages = runs[runs.dataset.isin(self.averaged)].groupby(
+            averages = self.runs_on(AVERAGE).groupby(
                 ['method', 'condition'])[['dataset', 'seed', 'top1']].apply(
                     _average_datasets).reset_index(['method', 'condition'])
-            runs = pandas.concat([runs, averages.assign(dataset=AVERAGE)])
+            runs = load_pandas().concat(
+                [runs, averages.assign(dataset=AVERAGE)])
         cells = runs.groupby(['dataset', 'method', 'condition'])
         self._scores = cells[['seed', 'top1']].apply(_summarize).to_dict()
 
@@ -90,18 +88,6 @@ class Study:
         parts += [shots_title(self.shots)] if self.shots else []
         return ', '.join(parts)
 
-    @property
-    def missing_titles(self) -> Dict[str, List[str]]:
-        """For each data set the titles of the methods without it."""
-        if self.kind == 'domain':  # on any backbone
-            return {dataset: sorted({
-                f'{method_title(method)}, {backbone_title(backbone)}'
-                for method, backbone in pairs})
-                    for dataset, pairs in self.missing.items()}
-        return {dataset: list(map(method_title, sort_methods(
-            method for method, _ in pairs)))
-                for dataset, pairs in self.missing.items()}
-
     def title_of(self, dataset: str) -> str:
         """The title of a data set or of the average."""
         if dataset == AVERAGE:
@@ -110,13 +96,7 @@ class Study:
 
     def score(self, dataset: str, method: str,
               condition: Hashable = '') -> Optional[Score]:
-        """The score of a method under a condition, None without runs.
-
-        Args:
-            dataset: A data set, or ``AVERAGE`` over those of ``averaged``.
-            method: The method.
-            condition: The condition.
-        """
+        """The score on a data set or ``AVERAGE``, None without runs."""
         return self._scores.get((dataset, method, condition))
 
     def runs_on(self, dataset: str) -> 'DataFrame':
@@ -134,10 +114,8 @@ class Study:
                        condition: Hashable = '') -> Optional[float]:
         """The published accuracy of a method, in percent, if there is one.
 
-        Args:
-            dataset: A data set, or ``AVERAGE`` over the paper's eleven.
-            name: The method; with settings in brackets it has none.
-            condition: The condition.
+        ``AVERAGE`` is over the paper's eleven data sets. A method with
+        settings in brackets has none.
         """
         method = find_method(name)
         if method is None or method.name != name:

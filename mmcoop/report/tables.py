@@ -4,8 +4,8 @@ from typing import List, Optional, Sequence, Tuple
 
 from ..methods import AVERAGE, sort_methods
 from . import KINDS
-from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
-                    method_title, published_backbone, shots_label, shots_title)
+from .names import (backbone_title, dataset_title, method_title,
+                    published_backbone, shots_label, shots_title)
 from .notes import (describe_average, describe_other_shots, describe_published,
                     describe_runs, describe_scores)
 from .records import Record
@@ -109,12 +109,17 @@ def make_adaptations(study: Study) -> List[Table]:
     return tables
 
 
-def make_domain(study: Study) -> List[Table]:
-    """One table: a row for each backbone and method."""
-    datasets, rows, any_published = (SOURCE, *TARGETS), [], False
-    for backbone in study.conditions:
-        scores, published = _make_rows(study, [
-            (dataset, backbone) for dataset in (*datasets, AVERAGE)])
+def make_transfer(study: Study) -> List[Table]:
+    """A column for the source and each target, a row for each method.
+
+    Domain generalisation is one table of all backbones.
+    """
+    datasets, rows, any_published = [study.source, *study.missing], [], False
+    domain, source = study.kind == 'domain', dataset_title(study.source)
+    for condition in study.conditions:
+        scores, published = _make_rows(
+            study, [(dataset, condition) for dataset in (*datasets, AVERAGE)],
+            None if domain else [])
         for row in published:
             top1 = dict(zip(datasets, row[1:]))
             if all(top1.values()):
@@ -122,15 +127,22 @@ def make_domain(study: Study) -> List[Table]:
                 scores.append(row[:-1] + [
                     fmean(map(top1.get, study.averaged))
                     if len(study.averaged) > 1 else None])
-        rows += [[backbone_title(backbone), *row] for row in scores]
+        rows += [[backbone_title(condition), *row] if domain else row
+                 for row in scores]
+    header = ['method', f'{source} (source)']
+    title = (f'From {source} to other data sets, '
+             f'{backbone_title(study.backbone or "")}')
+    if domain:
+        header = ['backbone', 'method', source]
+        title = f'Domain generalisation from {source}'
     return [Table(
-        'domain',
-        f'Domain generalisation from ImageNet{_trained(study)}: top-1 (%)',
-        ['backbone', 'method', *map(dataset_title, datasets),
+        slug(study.kind, None if domain else study.source, study.backbone),
+        f'{title}{_trained(study)}: top-1 (%)',
+        [*header, *map(dataset_title, study.missing),
          f'average of {len(study.averaged)}'], rows,
         describe_runs(study.runs) + [describe_average(study)]
         + describe_other_shots(study)
-        + describe_published(study, SOURCE, any_published))]
+        + describe_published(study, study.source, any_published))]
 
 
 def make_base_to_new(study: Study) -> List[Table]:
@@ -157,41 +169,19 @@ def make_base_to_new(study: Study) -> List[Table]:
         notes + describe_published(study, AVERAGE, published))]
 
 
-def make_cross_dataset(study: Study) -> List[Table]:
-    """A row for each method, a column for each data set."""
-    targets = [name for name in study.datasets if name != study.source]
-    rows, _ = _make_rows(study, [
-        (dataset, '') for dataset in (study.source, *targets, AVERAGE)], [])
-    source = dataset_title(study.source)
-    return [Table(
-        slug('cross-dataset', study.source, study.backbone),
-        f'From {source} to other data sets, '
-        f'{backbone_title(study.backbone)}{_trained(study)}: top-1 (%)',
-        ['method', f'{source} (source)', *map(dataset_title, targets),
-         f'average of {len(study.averaged)}'], rows,
-        describe_runs(study.runs) + [describe_average(study)]
-        + describe_other_shots(study))]
-
-
 _MAKE = {
-    'domain': make_domain,
+    'domain': make_transfer,
     'init': make_init,
     'adaptations': make_adaptations,
     'base-to-new': make_base_to_new,
-    'cross-dataset': make_cross_dataset,
+    'cross-dataset': make_transfer,
 }
 
 
 def _make_rows(study: Study, columns: Sequence[tuple],
                published_on: Optional[Sequence[str]] = None
                ) -> Tuple[List[List[Cell]], List[List[Cell]]]:
-    """Make the rows of our scores, and those of published numbers.
-
-    Args:
-        study: The scores.
-        columns: The data set and the condition of each column.
-        published_on: The data sets to show published numbers of; None: all.
-    """
+    """Rows of scores and of published numbers (of all data sets if None)."""
     scores = [[method_title(name)] + [
         study.score(dataset, name, condition)
         for dataset, condition in columns] for name in study.methods]
