@@ -104,7 +104,8 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
     model.eval().requires_grad_(False)
     clip = FrozenCLIP(
         image_tower=ImageTower(model.visual),
-        text_tower=TextTower(model, Tokenizer.of(name), name or pretrained),
+        text_tower=TextTower(
+            model, Tokenizer.from_model(name), name or pretrained),
         mean=tuple(mean),
         std=tuple(std))
     if PRECISIONS[precision] is not None:

@@ -136,7 +136,8 @@ class ContextPrompt(BasePrompt):
         for k, name in enumerate(names):
             # whole, then sliced: in "kite (bird of prey)." the BPE makes
             # ")." one token, which then travels with the name
-            after = tokenizer.sentence(f'{placeholder} {name}.')[1 + M:]
+            after = tokenizer.encode(
+                f'{placeholder} {name}.', special_tokens=True)[1 + M:]
             n_name = len(tokenizer.encode(name))
             name_ids, tail = after[:n_name], after[n_name:]
             first = k * M if self.class_specific else 0

@@ -62,7 +62,8 @@ class TemplatePrompt(BasePrompt):
         slots = []
         for template in self.texts:
             rows = [
-                tower.tokenizer.sentence(template.replace('{}', name))
+                tower.tokenizer.encode(
+                    template.replace('{}', name), special_tokens=True)
                 for name in clean
             ]
             check_lengths(clean, [len(row) for row in rows], tower,
