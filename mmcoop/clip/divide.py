@@ -1,5 +1,6 @@
-"""Classes divided: into chunks that fit into memory, and over GPUs."""
+"""Split the classes into chunks that fit into memory, and over GPUs."""
 from dataclasses import replace
+from functools import partial
 from typing import Callable, Dict, Optional, Tuple
 
 import torch
@@ -15,9 +16,14 @@ GIB = 2**30
 
 def saved_bytes(function: Callable[[], torch.Tensor],
                 frozen: torch.nn.Module) -> int:
-    """Bytes that autograd keeps for the backward pass of ``function``.
+    """Measure the bytes that autograd saves for the backward pass.
 
-    Every storage counts once; the weights of ``frozen`` are there anyway.
+    Args:
+        function: Runs the forward pass.
+        frozen: Module whose parameters are not counted.
+
+    Returns:
+        Bytes of all saved storages; each storage counts once.
     """
     known = {p.untyped_storage().data_ptr() for p in frozen.parameters()}
     storages: Dict[int, int] = {}
@@ -37,11 +43,14 @@ class TextDivider:
     """Encode prompt sets within a memory budget, over all ranks.
 
     Args:
-        memory: GiB that activations saved for backward may take. Where all
-            classes need more, they go in chunks (of beginnings first, then of
-            classes) which are computed again in the backward pass: about 1.5
-            times the text work, and memory that does not grow with the number
-            of classes or beginnings. None sets no limit.
+        memory: GiB that activations saved for the backward pass may take.
+            Where all classes need more, they are encoded in chunks (split by
+            prefixes, then by classes) with activation checkpointing. That
+            costs about 1.5 times the computation, and memory no longer grows
+            with the number of classes or prefixes. None sets no limit.
+
+    Raises:
+        ValueError: ``memory`` is not a positive number.
     """
 
     def __init__(self, memory: Optional[float] = None) -> None:
@@ -51,48 +60,45 @@ class TextDivider:
                 f'text_memory={memory}: a number of GiB above 0 is needed; '
                 'None sets no limit.')
         self.memory = memory
-        self._bytes_a_token: Dict[tuple, float] = {}
+        self._bytes_per_token: Dict[tuple, float] = {}
 
     def encode(self, tower: TextTower, prompts: PromptSet,
                shared: bool = False) -> torch.Tensor:
-        """Class features (P, K, E).
+        """Encode the prompts of all classes.
 
         Args:
             tower: The text tower.
-            prompts: The same on every rank, if ``shared``.
-            shared: Each rank encodes its share of the classes, and all get
-                the features of all, with gradients.
+            prompts: Prompt set, the same on every rank if ``shared``.
+            shared: Whether each rank encodes a part of the classes and
+                receives the features of all, with gradients.
+
+        Returns:
+            Class features (P, K, E) before L2 normalisation.
         """
         ranks = get_world_size() if shared else 1
-        if ranks == 1:
-            return self._encode_here(tower, prompts)
-        shares = prompts.layout.cut(ranks)
-        if len(shares) < ranks:  # fewer classes than GPUs
-            return self._encode_here(tower, prompts)
-        own = self._encode_here(
-            tower, prompts.with_classes(shares[get_rank()]))
+        shares = prompts.layout.split(ranks) if ranks > 1 else []
+        if ranks == 1 or len(shares) < ranks:  # fewer classes than GPUs
+            return self._encode_local(tower, prompts)
+        own = self._encode_local(
+            tower, prompts.select_classes(shares[get_rank()]))
         counts = tuple(len(share.layout.lengths) for share in shares)
         # sums of many ranks' gradients want fp32 at least
         own = own.to(torch.promote_types(own.dtype, torch.float32))
         return _GatherClasses.apply(own, counts)
 
-    def _encode_here(self, tower: TextTower,
-                     prompts: PromptSet) -> torch.Tensor:
+    def _encode_local(self, tower: TextTower,
+                      prompts: PromptSet) -> torch.Tensor:
         n = self._number_of_chunks(tower, prompts)
         if n == 1:
             return tower(prompts)
-        # beginnings first: a chunk of classes computes all of them again
-        groups = prompts.split_beginnings(min(n, len(prompts.prefix)))
-        classes = prompts.layout.cut(-(-n // len(groups)))
+        # by prefixes first: each chunk of classes encodes all prefixes again
+        groups = prompts.split_prefixes(min(n, len(prompts.prefix)))
+        classes = prompts.layout.split(-(-n // len(groups)))
+        run = partial(checkpoint, tower, use_reentrant=False,
+                      preserve_rng_state=False)
         return torch.cat([
-            torch.cat([
-                checkpoint(
-                    tower,
-                    group.with_classes(part),
-                    use_reentrant=False,
-                    preserve_rng_state=False) for part in classes
-            ], dim=1) for group in groups
-        ])
+            torch.cat([run(group.select_classes(part)) for part in classes],
+                      dim=1) for group in groups])
 
     def _number_of_chunks(self, tower: TextTower, prompts: PromptSet) -> int:
         if self.memory is None:
@@ -100,25 +106,25 @@ class TextDivider:
         lengths = prompts.layout.lengths
         half = torch.is_autocast_enabled(prompts.prefix.device.type)
         key = (prompts.prefix.shape, half, max(lengths))
-        if key not in self._bytes_a_token:
-            # on a few classes, whatever tower and precision these are
-            few = prompts.layout.cut(max(1, len(lengths) // 128))[0]
+        if key not in self._bytes_per_token:
+            # measured on a few classes, for any tower and precision
+            few = prompts.layout.split(max(1, len(lengths) // 128))[0]
             with torch.enable_grad():
-                part = prompts.with_classes(few)
+                part = prompts.select_classes(few)
                 part = replace(part, endings=part.endings.detach(),
                                prefix=part.prefix.detach().requires_grad_())
                 n = saved_bytes(lambda: tower(part), tower)
-            self._bytes_a_token[key] = n / sum(few.layout.lengths)
-        needed = self._bytes_a_token[key] * sum(lengths)
+            self._bytes_per_token[key] = n / sum(few.layout.lengths)
+        needed = self._bytes_per_token[key] * sum(lengths)
         return min(len(lengths) * len(prompts.prefix),
                    -(-int(needed) // int(self.memory * GIB)))
 
 
 class _GatherClasses(torch.autograd.Function):
-    """(P, own classes, E) of every rank -> (P, K, E) on every rank.
+    """Gather (P, own classes, E) of every rank into (P, K, E).
 
-    Backward sums what all ranks want of a feature, so that DDP's mean over
-    ranks is the gradient of the mean loss.
+    Backward sums the gradients of all ranks, so that DDP's mean over ranks
+    is the gradient of the mean loss.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What frozen means, in one place."""
+"""Base class of the frozen towers."""
 import zlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,40 +9,46 @@ import torch.nn as nn
 
 
 class FrozenModule(nn.Module):
-    """A module that never learns, never drifts and is never saved.
+    """A module that is never trained and never saved.
 
-    - ``train()`` leaves it in eval mode: a ResNet's BatchNorm statistics
-      would drift otherwise, even under ``no_grad``.
-    - Its tensors stay out of checkpoints and are not missed on loading.
-    - Deep copies share it (EMA keeps a copy of the model: one CLIP is enough).
-    - It may compute in half precision: weights of products in ``dtype``,
-      norms and softmax in fp32 where torch's autocast keeps them there.
+    - ``train()`` leaves it in eval mode; otherwise the BatchNorm statistics
+      of a ResNet would change even under ``no_grad``.
+    - Its tensors are left out of checkpoints and not missed on loading.
+    - ``copy.deepcopy`` returns the module itself, so that an EMA copy of the
+      model shares it.
+    - It can compute in half precision: matrix products in ``dtype``, norms
+      and softmax in fp32 as autocast does.
+
+    Attributes:
+        dtype: ``torch.bfloat16`` or ``torch.float16`` after
+            :meth:`lower_precision`; None computes in the inputs' precision.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.dtype: Optional[torch.dtype] = None  # as its inputs
+        self.dtype: Optional[torch.dtype] = None
         self._fingerprint: Optional[str] = None
         self._register_state_dict_hook(_drop_own_tensors)
         self._register_load_state_dict_pre_hook(
             _keep_own_tensors, with_module=True)
 
     def freeze(self) -> None:
-        """Call at the end of ``__init__``."""
+        """Disable gradients; subclasses call it last in ``__init__``."""
         self.requires_grad_(False)
         self.eval()
 
     def lower_precision(self, dtype: torch.dtype) -> None:
-        """Compute in bf16 or fp16 from now on."""
+        """Convert the weights to bf16 or fp16 and compute in it."""
         from open_clip.model import convert_weights_to_lp
-        self._fingerprint = self.fingerprint()  # one tower in any precision
+        self._fingerprint = self.fingerprint()  # the same in any precision
         convert_weights_to_lp(self, dtype)
         self.dtype = dtype
 
     def fingerprint(self) -> str:
-        """Tell towers apart: a checksum of some of every tensor, in fp16.
+        """Checksum (8 hex digits) of a sample of every weight, in fp16.
 
-        What was learned for a tower is meaningless for any other.
+        Checkpoints store it, because a learned prompt is only meaningful for
+        the tower that it was learned with.
         """
         if self._fingerprint is not None:
             return self._fingerprint
@@ -52,8 +58,8 @@ class FrozenModule(nn.Module):
         ]
         return f'{zlib.crc32(torch.cat(some).numpy().tobytes()):08x}'
 
-    def computing(self, device: torch.device) -> AbstractContextManager:
-        """The precision to run ``forward`` in."""
+    def autocast(self, device: torch.device) -> AbstractContextManager:
+        """Context manager that sets the precision of ``forward``."""
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(device.type, dtype=self.dtype)
@@ -67,13 +73,13 @@ class FrozenModule(nn.Module):
 
 @dataclass
 class FrozenCLIP:
-    """Both towers of one CLIP, from one load.
+    """Both towers of a CLIP.
 
     Attributes:
         image_tower: An :class:`ImageTower`, (B, 3, H, W) -> ((B, E), ).
-        text_tower: A :class:`TextTower`, prompt sets -> (P, K, E).
-        mean: Pixel means (RGB, 0 to 1) that the image tower was trained with.
-        std: Pixel standard deviations, likewise.
+        text_tower: A :class:`TextTower`, :class:`PromptSet` -> (P, K, E).
+        mean: Means (RGB, 0 to 1) that images are normalised with.
+        std: Standard deviations that images are normalised with.
     """
     image_tower: FrozenModule
     text_tower: FrozenModule
@@ -87,10 +93,9 @@ def _drop_own_tensors(module, state_dict, prefix, local_metadata) -> None:
 
 
 def _keep_own_tensors(module, state_dict, prefix, *args) -> None:
-    """Offer the module its own tensors for those that were not saved."""
+    """Add the module's own tensors to a state dict that lacks them."""
     for path, child in module.named_modules(prefix=prefix.rstrip('.')):
-        tensors = {**child._parameters, **child._buffers}
-        for name, tensor in tensors.items():
+        for name, tensor in {**child._parameters, **child._buffers}.items():
             if tensor is not None and \
                     name not in child._non_persistent_buffers_set:
                 key = f'{path}.{name}' if path else name

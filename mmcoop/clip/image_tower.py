@@ -1,4 +1,4 @@
-"""The image tower as an mmpretrain backbone: frozen, or fine-tuned."""
+"""CLIP's image tower as an mmpretrain backbone, frozen or fine-tuned."""
 import copy
 from typing import Optional, Tuple
 
@@ -7,21 +7,27 @@ import torch.nn as nn
 
 from .frozen import FrozenModule
 
-# images a thread at a time: memory of larger tensors is mapped anew in every
-# layer, which made a MobileNet 1.3 (batch of 32) to 2 times (100) slower
+# per thread; a MobileNet on whole batches was 1.3 (of 32) to 2 times (of 100)
+# slower, because the allocator maps memory of larger tensors anew each time
 CPU_IMAGES = 8
 
 
 class ImageTower(FrozenModule):
-    """Images to features, frozen.
+    """Frozen image encoder.
 
     Args:
         visual: The image tower of an open_clip model.
+
+    Attributes:
+        image_size: Height and width of the images in pixels.
+
+    Raises:
+        ValueError: The tower takes images that are not square.
     """
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
-        # convolutions are 1.2 to 1.6 times faster so (CPU; RN50, MobileNet)
+        # makes convolutions 1.2 to 1.6 times faster (CPU; RN50, MobileNet)
         self.visual = visual.to(memory_format=torch.channels_last)
         for module in list(visual.modules()):
             for name, child in module.named_children():
@@ -41,18 +47,18 @@ class ImageTower(FrozenModule):
         """Encode normalised images.
 
         Args:
-            images: (B, 3, H, W); H and W are the tower's ``image_size``.
-            prompts: (L, V, W), visual prompts of a Vision Transformer: V
-                tokens that follow the patches at the input of layers 0 to
-                L - 1 (those of one layer take the place of those before).
+            images: (B, 3, H, W); H and W are ``image_size``.
+            prompts: (L, V, W), visual prompts of a Vision Transformer
+                (VPT-deep, Jia et al., ECCV 2022, arXiv 2203.12119): V tokens
+                after the patches at the input of layers 0 to L - 1, where
+                those of a layer replace those of the layer before.
 
         Returns:
-            One feature map as mm backbones give it: ((B, E), ), before L2
-            normalisation.
+            ((B, E), ), features before L2 normalisation.
 
         Raises:
-            ValueError: The images have another size, or the tower takes no
-                such prompts.
+            ValueError: The images have another size, or the tower does not
+                support these prompts.
         """
         if images.shape[-2:] != (self.image_size, self.image_size):
             raise ValueError(
@@ -64,18 +70,18 @@ class ImageTower(FrozenModule):
         parts = [images]
         if images.device.type == 'cpu':
             parts = images.split(CPU_IMAGES * torch.get_num_threads())
-        with self.computing(images.device):
+        with self.autocast(images.device):
             features = torch.cat([
                 self.visual(part) if prompts is None
                 else self._encode_prompted(part, prompts) for part in parts])
         return (features if self.dtype is None else features.float(), )
 
     def check_prompts(self, depth: int) -> None:
-        """Whether the tower takes visual prompts in that many layers.
+        """Check that the tower supports visual prompts in ``depth`` layers.
 
         Raises:
-            ValueError: It is no Vision Transformer of open_clip, or has fewer
-                layers.
+            ValueError: The tower is not a Vision Transformer of open_clip, or
+                has fewer layers.
         """
         from open_clip.transformer import VisionTransformer
         if not isinstance(self.visual, VisionTransformer):
@@ -95,7 +101,7 @@ class ImageTower(FrozenModule):
 
     def _encode_prompted(self, images: torch.Tensor,
                          prompts: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) and (L, V, W) -> (B, E), with gradients to both."""
+        """Encode (B, 3, H, W) with prompts (L, V, W) into (B, E)."""
         visual, V = self.visual, prompts.shape[1]
         x = visual._embeds(images)  # (B, 1 + patches, W), after ln_pre
         T = x.shape[1]
@@ -119,10 +125,10 @@ class ImageTower(FrozenModule):
 
 
 class LearnedImageTower(nn.Module):
-    """A copy of an image tower that learns (fine-tuning).
+    """Trainable copy of an image tower, for fine-tuning.
 
     Args:
-        tower: The frozen one; it stays as it is.
+        tower: The frozen tower; it is not changed.
 
     Raises:
         ValueError: The tower computes in half precision.
@@ -138,12 +144,15 @@ class LearnedImageTower(nn.Module):
         self.image_size = tower.image_size
 
     def forward(self, images: torch.Tensor) -> Tuple[torch.Tensor]:
-        """(B, 3, H, W) -> ((B, E), ), before L2 normalisation."""
+        """Encode (B, 3, H, W) into ((B, E), ), before L2 normalisation."""
         return (self.visual(images), )
 
 
 class InPlaceQuickGELU(nn.Module):
-    """QuickGELU to the last bit, in half the passes where no one learns."""
+    """QuickGELU, in half the memory passes where no gradient is needed.
+
+    The results are those of ``open_clip``'s QuickGELU, bit by bit.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.requires_grad:

@@ -1,4 +1,4 @@
-"""One way in for every frozen CLIP: a name and tag, or a local file."""
+"""Load a frozen CLIP by open_clip name and tag, or from a local file."""
 import contextlib
 import logging
 import os
@@ -30,9 +30,9 @@ _kept: Optional[Dict[tuple, 'FrozenCLIP']] = None  # see keep_clips
 
 @contextlib.contextmanager
 def keep_clips() -> Iterator[None]:
-    """Within it, a CLIP that was loaded once is given again.
+    """Context manager within which :func:`load_clip` caches its results.
 
-    For many runs in one process. They share the towers, which are frozen.
+    Several runs in one process then share the frozen towers.
     """
     global _kept
     before, _kept = _kept, {}
@@ -60,8 +60,11 @@ def load_clip(model_name: Optional[str] = None,
         quick_gelu: Whether the towers use QuickGELU. None finds out: OpenAI's
             archives and the tags that were trained with it do.
         cache_dir: Where downloads are kept; None takes open_clip's default.
-        precision: ``fp32``, ``bf16`` or ``fp16``: of the towers' products.
-            What is learned and the logits are in fp32 always.
+        precision: ``fp32``, ``bf16`` or ``fp16``, for the towers' matrix
+            products. Learned parameters and logits are always in fp32.
+
+    Returns:
+        The image tower and the text tower, both frozen.
 
     Raises:
         CLIPLoadError: Unknown name or tag, missing or damaged file, weights
@@ -71,7 +74,7 @@ def load_clip(model_name: Optional[str] = None,
     key = (model_name, pretrained, quick_gelu, cache_dir, precision)
     if _kept is not None and key in _kept:
         return _kept[key]
-    # weights begin as random ones: a context's start must not depend on that
+    # building draws random weights; a context's start must not depend on it
     with torch.random.fork_rng(devices=[]):
         clip = _load(*key)
     if _kept is not None:
@@ -91,7 +94,13 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
             "clip=dict(pretrained='/path/to/ViT-B-16.pt')")
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     if model_name and ':' in model_name:  # open_clip's hf-hub:, local-dir:
-        model, name = _from_schema(model_name, cache_dir), model_name
+        name = model_name
+        try:
+            model = open_clip.create_model(
+                name, cache_dir=cache_dir, require_pretrained=True)
+        except Exception as error:
+            raise CLIPLoadError(
+                f'cannot load the CLIP {name!r}: {error}') from error
         mean, std = model.visual.image_mean, model.visual.image_std
     else:
         name = _register_config(model_name)
@@ -104,26 +113,18 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
     model.eval().requires_grad_(False)
     clip = FrozenCLIP(
         image_tower=ImageTower(model.visual),
-        text_tower=TextTower(model, Tokenizer.of(name), name or pretrained),
+        text_tower=TextTower(
+            model, Tokenizer.from_model(name), name or pretrained),
         mean=tuple(mean),
         std=tuple(std))
     if PRECISIONS[precision] is not None:
-        clip.image_tower.lower_precision(PRECISIONS[precision])
-        clip.text_tower.lower_precision(PRECISIONS[precision])
+        for tower in (clip.image_tower, clip.text_tower):
+            tower.lower_precision(PRECISIONS[precision])
     return clip
 
 
-def _from_schema(model_name: str, cache_dir: Optional[str]) -> nn.Module:
-    try:
-        return open_clip.create_model(
-            model_name, cache_dir=cache_dir, require_pretrained=True)
-    except Exception as error:
-        raise CLIPLoadError(
-            f'cannot load the CLIP {model_name!r}: {error}') from error
-
-
 def _register_config(model_name: Optional[str]) -> Optional[str]:
-    """Return the open_clip name of ``model_name``, registering a JSON file."""
+    """Return the open_clip name, after registering a JSON config."""
     if model_name is None:
         return None
     if model_name.endswith('.json'):
@@ -143,7 +144,7 @@ def _register_config(model_name: Optional[str]) -> Optional[str]:
 
 def _weight_file(name: Optional[str], pretrained: Optional[str],
                  cache_dir: Optional[str]) -> Tuple[Optional[str], dict]:
-    """Find or download the weights: (path, open_clip's entry of the tag)."""
+    """Find or download the weights; return path and open_clip's tag entry."""
     if pretrained is None:
         print_log(
             f'clip: no `pretrained` given, {name} has RANDOM weights',
@@ -196,7 +197,7 @@ def _build(name: Optional[str], path: Optional[str],
         else:
             _warn_of_gelu(name, path, quick_gelu)
             kwargs = {} if quick_gelu is None else {'quick_gelu': quick_gelu}
-            logging.disable(logging.WARNING)  # it would cry "random weights"
+            logging.disable(logging.WARNING)  # about random weights
             try:
                 model = open_clip.create_model(
                     name, pretrained_text=False, load_weights=False, **kwargs)
@@ -205,7 +206,7 @@ def _build(name: Optional[str], path: Optional[str],
         if state:
             _load_into(model, state)
     except (KeyError, RuntimeError) as error:
-        # torch lists every key; the first few tell which tower is another
+        # torch lists every key; the first few are enough
         detail = ' '.join(str(error).split())[:400]
         raise CLIPLoadError(
             f'the weights in {path} do not belong to '
@@ -215,7 +216,7 @@ def _build(name: Optional[str], path: Optional[str],
 
 
 def _load_into(model: nn.Module, state: dict) -> None:
-    """Load every tensor in fp32, whatever layout open_clip knows it in."""
+    """Load weights of any layout that open_clip can convert, in fp32."""
     state = convert_state_dict(model, state)
     if 'positional_embedding' in state and hasattr(model, 'text'):
         state = convert_to_custom_text_state_dict(state)
@@ -226,7 +227,7 @@ def _load_into(model: nn.Module, state: dict) -> None:
 
 def _warn_of_gelu(name: str, path: Optional[str],
                   quick_gelu: Optional[bool]) -> None:
-    """Say aloud that a file of unknown origin is built with plain GELU."""
+    """Warn that a file of unknown origin is built with plain GELU."""
     if path and quick_gelu is None and get_model_config(
             f'{name}-quickgelu') is not None:
         print_log(
@@ -239,16 +240,16 @@ def _warn_of_gelu(name: str, path: Optional[str],
 def read_image_size(model_name: Optional[str] = None,
                     pretrained: Optional[str] = None,
                     **options) -> int:
-    """Image size of a CLIP in pixels, without building it.
+    """Read the image size of a CLIP in pixels, without building the model.
 
     Args:
-        model_name: As of :func:`load_clip`.
-        pretrained: As of :func:`load_clip`; a file is read only if there is
+        model_name: As in :func:`load_clip`.
+        pretrained: As in :func:`load_clip`; the file is read only if there is
             no ``model_name``.
-        **options: Others of :func:`load_clip`, which do not matter here.
+        **options: Other arguments of :func:`load_clip`; ignored.
 
     Raises:
-        CLIPLoadError: As of :func:`load_clip`.
+        CLIPLoadError: As in :func:`load_clip`.
     """
     if model_name and ':' in model_name:
         try:

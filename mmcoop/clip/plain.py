@@ -1,10 +1,9 @@
-"""The published computation: all 77 positions of every class.
+"""Reference text encoder: all 77 positions of every class, as published.
 
-For towers that the engine may not serve; the reference of tests and of
+It serves towers that :mod:`text_engine` does not support, tests and
 benchmarks.
 """
 from dataclasses import replace
-from typing import List
 
 import torch
 import torch.nn as nn
@@ -14,11 +13,14 @@ from .prompt_set import PromptSet
 
 
 def encode_plain(tower: nn.Module, prompts: PromptSet) -> torch.Tensor:
-    """Encode a prompt set; shapes as in :func:`encode_packed`: (P, K, E).
+    """Encode a prompt set.
 
     Args:
         tower: Any :class:`TextTower`.
-        prompts: Beginnings (P, a, D) and packed endings (N, D).
+        prompts: Prefixes (P, a, D) and packed endings (N, D).
+
+    Returns:
+        Class features (P, K, E) before L2 normalisation.
     """
     device = prompts.prefix.device
     pad_D = tower.embed(torch.tensor(tower.tokenizer.pad, device=device))
@@ -29,29 +31,22 @@ def encode_plain(tower: nn.Module, prompts: PromptSet) -> torch.Tensor:
     within = torch.arange(endings.shape[1], device=device) < lengths[:, None]
     endings = torch.where(within[..., None], endings, pad_D)  # (K, L, D)
     fill = pad_D.expand(K, T - start - endings.shape[1], -1)
-    features: List[torch.Tensor] = []
-    for one in prompts.split_beginnings(len(prompts.prefix)):
+    eot = {'first': 0, 'last': -1}.get(tower.pool_type, start + lengths - 1)
+    features = []
+    for one in prompts.split_prefixes(len(prompts.prefix)):
         x = torch.cat([one.prefix.expand(K, -1, -1), endings, fill], dim=1)
-        x = x + tower.positional_embedding  # (K, T, D)
-        x = _transform(tower, one, x)
-        if tower.pool_type == 'first':
-            pooled = x[:, 0]
-        elif tower.pool_type == 'last':
-            pooled = x[:, -1]
-        else:
-            eot = start + lengths - 1
-            pooled = x[torch.arange(K, device=device), eot]
-        features.append(tower.project(pooled))
+        x = _transform(tower, one, x + tower.positional_embedding)
+        features.append(tower.project(x[torch.arange(K, device=device), eot]))
     return torch.stack(features)
 
 
 def _transform(tower: nn.Module, prompts: PromptSet,
                x: torch.Tensor) -> torch.Tensor:
-    """All layers, over (K, T, D); deep prompts of the one beginning."""
+    """Run all layers over (K, T, D), with the deep prompts of one prefix."""
     if prompts.deep is None:
         return tower.transformer(x, attn_mask=tower.attn_mask)
     prompts = replace(prompts, deep=prompts.deep.expand(-1, len(x), -1, -1))
     for layer, block in enumerate(tower.transformer.resblocks):
-        x = prompts.put_deep(layer, x)
+        x = prompts.replace_deep(layer, x)
         x = block(x, attn_mask=tower.attn_mask)
     return x

@@ -1,7 +1,7 @@
-"""The one data structure between prompts and the text engine.
+"""Prompt sets: the token embeddings that prompts hand to the text encoder.
 
-Shapes: P shared beginnings, a tokens in each, K classes, N tokens in all
-endings together, D the width of the text tower.
+Shapes: P prefixes of a tokens each, K classes, N tokens in all endings
+together, D the width of the text tower.
 """
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
@@ -12,20 +12,21 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 
-PAGE_SIZES = (32, 64)  # rows; or the longest ending; or all of a few
+PAGE_SIZES = (32, 64)  # rows, where the endings allow it
 
 
 class EndingLayout:
-    """Where each class's ending lies; made once for a list of classes.
+    """Lengths of the class endings, and how they are packed into pages.
 
-    The engine wants rectangles, so endings are laid on pages of B rows each,
-    several on a page, none across two.
+    An ending is the part of a prompt that differs between classes, EOT
+    included. The text engine needs rectangular tensors, so several endings
+    share a page of B rows, and none spans two pages.
 
     Args:
-        lengths: Tokens in the ending of each class, its EOT included.
-        ids: What stands in each ending, token by token: where ids are equal,
-            embeddings are. Endings that begin alike then share work. None:
-            nothing is known to be equal.
+        lengths: Number of tokens in the ending of each class.
+        ids: Ids of each ending's tokens; equal ids mean equal embeddings, so
+            that endings which begin alike are encoded together. None: no
+            tokens are known to be equal.
     """
 
     def __init__(self,
@@ -34,59 +35,64 @@ class EndingLayout:
         self.lengths: Tuple[int, ...] = tuple(lengths)
         self.ids = ids
         self._on_device: Dict[torch.device, Pages] = {}
-        self._cuts: Dict[int, List[ClassRange]] = {}
+        self._splits: Dict[int, List[ClassRange]] = {}
 
     @cached_property
     def _pages(self) -> 'Pages':
         longest = max(self.lengths)
         sizes = {max(min(size, sum(self.lengths)), longest)
-                 for size in PAGE_SIZES}  # of a few endings: one size
-        # fewest rows; of two as good, the smaller: attention costs rows x B
+                 for size in PAGE_SIZES}
+        # few rows first, then small pages: attention costs rows x B
         return min((_lay_out(self.lengths, self.ids, size)
                     for size in sizes),
                    key=lambda pages: pages.row.numel() * (2000 + pages.size))
 
     def pages(self, device: torch.device) -> 'Pages':
-        """The pages, kept on each device that asked for them."""
+        """Pages on a device; they are computed and copied once."""
         if device not in self._on_device:
             self._on_device[device] = self._pages.to(device)
         return self._on_device[device]
 
-    def cut(self, n: int) -> List['ClassRange']:
-        """Cut into at most n runs of classes of about as many tokens each."""
-        if n not in self._cuts:
+    def split(self, n: int) -> List['ClassRange']:
+        """Split into at most n ranges with about as many tokens each."""
+        if n not in self._splits:
             ends = list(accumulate(self.lengths))
             bounds = [0] + [
                 bisect_left(ends, ends[-1] * i / n) + 1 for i in range(1, n)
             ] + [len(ends)]
             rows = [0, *ends]
-            self._cuts[n] = [
+            self._splits[n] = [
                 ClassRange(
                     slice(rows[first], rows[last]),
                     EndingLayout(self.lengths[first:last],
                                  self.ids and self.ids[first:last]))
                 for first, last in zip(bounds, bounds[1:]) if first < last
             ]
-        return self._cuts[n]
+        return self._splits[n]
 
 
 @dataclass
 class ClassRange:
-    """Neighbouring classes of a layout: their packed rows, their layout."""
+    """A range of neighbouring classes.
+
+    Attributes:
+        rows: Their rows in the packed endings.
+        layout: The layout of these classes alone.
+    """
     rows: slice
     layout: EndingLayout
 
 
 @dataclass
 class Pages:
-    """Endings on n pages of B rows.
+    """Class endings on n pages of B rows.
 
     Attributes:
-        row: (n * B,) the packed row that lies there; 0 where none does.
-        offset: (n * B,) its place in its ending.
-        visible: (n, B, B) whether a row sees another of its page: itself and
-            what stands before it in its ending. An empty row sees itself.
-        eot: (K,) where the EOT of each class lies.
+        row: (n * B,) index into the packed endings; 0 for an empty row.
+        offset: (n * B,) position of the row within its ending.
+        visible: (n, B, B) attention mask within each page, True where a row
+            attends: to itself and to the rows before it in its ending.
+        eot: (K,) index of the EOT row of each class.
     """
     row: torch.Tensor
     offset: torch.Tensor
@@ -103,7 +109,7 @@ class Pages:
 
 def _lay_out(lengths: Sequence[int], ids: Optional[Sequence[Sequence[int]]],
              size: int) -> Pages:
-    """Lay endings on pages; those that begin alike share that beginning."""
+    """Pack endings into pages; endings that begin alike share those rows."""
     K = len(lengths)
     # clusters of neighbours in the order of ids: (class, rows as the one
     # before), each cluster on one page
@@ -143,11 +149,7 @@ def _lay_out(lengths: Sequence[int], ids: Optional[Sequence[Sequence[int]]],
 
 
 def _pack(sizes: Sequence[int], page: int) -> Tuple[List[int], int]:
-    """Lay things on pages, the largest first, each where it fits tightest.
-
-    Returns:
-        The first row of each thing, and the number of pages.
-    """
+    """Best-fit decreasing: the first row of each item, number of pages."""
     with_room: Dict[int, List[int]] = {}  # rows left -> pages
     first, n = [0] * len(sizes), 0
     for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
@@ -164,19 +166,17 @@ def _pack(sizes: Sequence[int], page: int) -> Tuple[List[int], int]:
 
 @dataclass
 class PromptSet:
-    """Shared beginnings and one ending per class, as token embeddings.
+    """Prefixes shared by all classes and an ending per class, embedded.
 
     Attributes:
-        prefix: (P, a, D), from SOS on. P is 1 for CoOp, the batch size for
-            contexts conditioned on images, the number of contexts where each
-            class has several.
-        endings: (N, D), the classes one after the other; every ending
-            finishes at its EOT.
+        prefix: (P, a, D), beginning with SOS. P is 1 for CoOp, the batch size
+            for contexts conditioned on images (CoCoOp), or the number of
+            contexts per class.
+        endings: (N, D), packed class after class; each ends with its EOT.
         layout: Lengths of the endings.
-        deep: (L, P, m, D), deep prompts: at the input of layer 1, 2, ... L
-            (the first is layer 0) they take the place of m rows of the
-            beginnings. None: there are none.
-        deep_start: The first of these rows; 1 follows SOS.
+        deep: (L, P, m, D), deep prompts: they replace m rows of the prefixes
+            at the inputs of layers 1 to L (the first layer is 0); or None.
+        deep_start: The first replaced row; 1 follows SOS.
     """
     prefix: torch.Tensor
     endings: torch.Tensor
@@ -184,20 +184,20 @@ class PromptSet:
     deep: Optional[torch.Tensor] = None
     deep_start: int = 1
 
-    def with_classes(self, classes: ClassRange) -> 'PromptSet':
-        """The same beginnings, and the endings of some classes."""
+    def select_classes(self, classes: ClassRange) -> 'PromptSet':
+        """Keep all prefixes and the endings of some classes."""
         return replace(self, endings=self.endings[classes.rows],
                        layout=classes.layout)
 
-    def split_beginnings(self, n: int) -> List['PromptSet']:
-        """At most n sets with some of the beginnings each."""
+    def split_prefixes(self, n: int) -> List['PromptSet']:
+        """Split into at most n sets with a part of the prefixes each."""
         size = -(-len(self.prefix) // n)
         deep = [None] * n if self.deep is None else self.deep.split(size, 1)
         return [replace(self, prefix=prefix, deep=part)
                 for prefix, part in zip(self.prefix.split(size), deep)]
 
-    def put_deep(self, layer: int, x: torch.Tensor) -> torch.Tensor:
-        """Put the deep prompts of a layer into (P, T, D), T >= a."""
+    def replace_deep(self, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Insert a layer's deep prompts into its input (P, T, D), T >= a."""
         if self.deep is None or not 1 <= layer <= len(self.deep):
             return x
         deep = self.deep[layer - 1].to(x.dtype)  # (P, m, D)

@@ -1,16 +1,14 @@
-"""The text engine: a prompt set to class features, with nothing done twice.
+"""Text engine: encodes a prompt set without redundant computation.
 
-Exact for a causal tower that pools at EOT (``TextTower.packable``), because
-1. tokens after EOT never matter: they are not there;
-2. what stands before the class name is the same for every class: its hidden
-   states are computed once, its keys and values attended to by all classes;
-3. endings are packed on pages, hardly a row of which stays empty, and names
-   that begin alike share that beginning;
-4. in the last block only the EOT positions need an MLP.
+Exact for a causal tower that pools at EOT (``TextTower.packable``):
+1. tokens after EOT cannot influence the features and are left out;
+2. the prefix is encoded once, and all classes attend to its keys and values;
+3. class endings are packed into pages with few empty rows, and endings that
+   begin with the same tokens share those rows;
+4. the last MLP runs at the EOT positions only.
 
-Legend: P beginnings, a tokens of a beginning, n pages of B rows, K classes,
-H heads, d width of a head, D = H * d; R = P * (a + n * B) rows in all, first
-the beginnings', then the pages'.
+Shapes: P prefixes of a tokens, n pages of B rows, K classes, H heads of width
+d, D = H * d; R = P * (a + n * B) rows in all, prefixes first, then pages.
 """
 import torch
 import torch.nn as nn
@@ -24,11 +22,10 @@ def encode_packed(tower: nn.Module, prompts: PromptSet) -> torch.Tensor:
 
     Args:
         tower: A packable :class:`TextTower`.
-        prompts: Beginnings (P, a, D) and packed endings (N, D). Deep prompts
-            stand in the beginnings, so they cost P * m rows a layer.
+        prompts: Prefixes (P, a, D) and packed endings (N, D).
 
     Returns:
-        (P, K, E) features before L2 normalisation, classes in their order.
+        Class features (P, K, E) before L2 normalisation.
     """
     P, a, D = prompts.prefix.shape
     pages = prompts.layout.pages(prompts.prefix.device)
@@ -37,41 +34,33 @@ def encode_packed(tower: nn.Module, prompts: PromptSet) -> torch.Tensor:
     endings = prompts.endings[pages.row] + position[a + pages.offset]
     x = torch.cat([prefix.flatten(0, 1), endings.repeat(P, 1)])  # (R, D)
     n, B = pages.visible.shape[:2]
-    # every row of a page sees the whole beginning: (P * n, 1, B, a + B)
+    # rows of a page attend to the whole prefix: (P * n, 1, B, a + B)
     mask = F.pad(pages.visible, (a, 0), value=True)[:, None]
     mask = mask.repeat(P, 1, 1, 1)
     *blocks, last_block = tower.transformer.resblocks
     for layer, block in enumerate(blocks):
-        x = _put_deep(prompts, layer, x)
+        x = _replace_deep(prompts, layer, x)
         x = _finish(block, x, _attend(block, x, P, a, mask))
-    x = _put_deep(prompts, len(blocks), x)
+    x = _replace_deep(prompts, len(blocks), x)
     mixed = _attend(last_block, x, P, a, mask)
     eot = P * a + torch.arange(P, device=x.device)[:, None] * n * B + pages.eot
     x = _finish(last_block, x[eot.flatten()], mixed[eot.flatten()])
     return tower.project(x).unflatten(0, (P, -1))
 
 
-def _put_deep(prompts: PromptSet, layer: int,
-              x: torch.Tensor) -> torch.Tensor:
-    """Replace context rows of the beginnings at the input of a layer."""
+def _replace_deep(prompts: PromptSet, layer: int,
+                  x: torch.Tensor) -> torch.Tensor:
+    """Insert a layer's deep prompts into the prefixes' rows of (R, D)."""
     if prompts.deep is None:
         return x
     P, a, _ = prompts.prefix.shape
-    prefix = prompts.put_deep(layer, x[:P * a].unflatten(0, (P, a)))
+    prefix = prompts.replace_deep(layer, x[:P * a].unflatten(0, (P, a)))
     return torch.cat([prefix.flatten(0, 1), x[P * a:]])
 
 
 def _attend(block: nn.Module, x: torch.Tensor, P: int, a: int,
             mask: torch.Tensor) -> torch.Tensor:
-    """Beginnings attend to themselves, pages to them and to themselves.
-
-    Args:
-        x: (R, D).
-        mask: (P * n, 1, B, a + B).
-
-    Returns:
-        (R, D), what was attended to.
-    """
+    """Attention of (R, D): prefixes to themselves, pages to both."""
     attn, D = block.attn, x.shape[1]
     heads = (attn.num_heads, -1)
     y = block.ln_1(x)
@@ -113,8 +102,8 @@ def _finish(block: nn.Module, x: torch.Tensor,
 def _mlp(mlp: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
     if type(mlp.gelu).__name__ != 'QuickGELU':
         return mlp(x)
-    # x sigmoid(s x) = silu(s x) / s: a fraction of QuickGELU's passes over
-    # the widest tensor, and half of what it saves
+    # x sigmoid(s x) = silu(s x) / s: fewer passes over the widest tensor and
+    # half of QuickGELU's saved activations
     s = 1.702
     x = torch.addmm(mlp.c_fc.bias, x, mlp.c_fc.weight.t(), beta=s, alpha=s)
     return F.linear(F.silu(x), mlp.c_proj.weight, s * mlp.c_proj.bias) / s

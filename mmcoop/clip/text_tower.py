@@ -1,6 +1,6 @@
-"""The frozen text tower: prompt sets to class features.
+"""CLIP's frozen text tower.
 
-Shapes: P beginnings, K classes, T positions (77), D width, E joint space.
+Shapes: P prefixes, K classes, T positions (77), D width, E joint space.
 """
 import torch
 import torch.nn as nn
@@ -14,16 +14,19 @@ from .weights import CLIPLoadError
 
 
 class TextTower(FrozenModule):
-    """An open_clip text Transformer that takes embeddings, frozen.
+    """Frozen text Transformer of open_clip that encodes embeddings.
 
     Args:
-        clip: The open_clip model; its image tower is not touched.
-        tokenizer: The tokenizer it was trained with.
-        name: What to call it in messages and checkpoints.
+        clip: The open_clip model; its image tower is not used.
+        tokenizer: The tokenizer that it was trained with.
+        name: Name of the CLIP in messages and checkpoints.
 
     Attributes:
-        packable: Whether :mod:`text_engine` computes the same function: the
-            attention must be causal and the feature taken at EOT.
+        packable: Whether :mod:`text_engine` supports the tower: its attention
+            is causal and its features are taken at EOT.
+
+    Raises:
+        CLIPLoadError: The text tower is of another kind.
     """
 
     def __init__(self, clip: nn.Module, tokenizer: Tokenizer,
@@ -64,16 +67,13 @@ class TextTower(FrozenModule):
 
     @property
     def width(self) -> int:
+        """Width D of the token embeddings."""
         return self.token_embedding.embedding_dim
 
     @property
     def context_length(self) -> int:
+        """Number of positions T."""
         return self.positional_embedding.shape[0]
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return len(self.transformer.resblocks)
 
     @property
     def out_channels(self) -> int:
@@ -81,20 +81,20 @@ class TextTower(FrozenModule):
         return self.project(self.positional_embedding[0]).shape[-1]
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """Token embeddings, without positions: (...) -> (..., D)."""
+        """Token embeddings without positions, (...) -> (..., D)."""
         return self.token_embedding(ids)
 
     def fingerprint(self) -> str:
         return self._fingerprint or f'{self.width}-{super().fingerprint()}'
 
     def forward(self, prompts: PromptSet) -> torch.Tensor:
-        """Class features, before L2 normalisation: (P, K, E)."""
+        """Class features (P, K, E) before L2 normalisation."""
         encode = encode_packed if self.packable else encode_plain
-        with self.computing(prompts.prefix.device):
+        with self.autocast(prompts.prefix.device):
             return encode(self, prompts)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """Last steps of the tower, at the pooled position: (D) -> (E)."""
+        """Final norm and projection of pooled tokens, (..., D) -> (..., E)."""
         x = self.ln_final(x)
         if self.text_projection is None:
             return x

@@ -1,4 +1,4 @@
-"""Reading a CLIP's weights from a file, without ever unpickling freely."""
+"""Read the weights of a CLIP from a file, without unpickling objects."""
 import os
 import zipfile
 from typing import Dict, Tuple

@@ -1,4 +1,4 @@
-"""mmengine's extension points: runner, loops, hooks, optimiser wrappers."""
+"""Runner, loops, hooks and optimiser wrappers for mmengine."""
 from .checkpoint_hook import SafeCheckpointHook
 from .compare_hook import CompareZeroShotHook
 from .data_hooks import ClassNamesHook, EpochHook

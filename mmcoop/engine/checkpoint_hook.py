@@ -1,4 +1,4 @@
-"""Checkpoints without pickled objects, that resume on every mmengine."""
+"""Checkpoints without pickled objects, for every version of mmengine."""
 from typing import Any
 
 import numpy as np
@@ -9,18 +9,20 @@ from ..config import find_selection
 from ..registry import HOOKS
 from .feature_hook import cached_views
 
-KEPT = 100  # log values kept for smoothing after a resume
+MAX_HISTORY = 100  # log values kept for smoothing after a resume
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(Hook):
-    """Write mmengine's log history as plain numbers, and read it back.
+    """Save mmengine's log history as plain numbers, and restore it.
 
-    mmengine pickles ``HistoryBuffer`` objects and numpy scalars into every
-    training checkpoint; torch >= 2.6 refuses them, so that mmengine 0.10.7
-    cannot resume, and 0.11 switches the safety off instead. A run that is
-    resumed with other shots, seed, epochs or cached views is refused:
-    mmengine would go on with the old schedule in silence.
+    mmengine pickles ``HistoryBuffer`` objects and numpy scalars into training
+    checkpoints. torch >= 2.6 refuses to load them by default: mmengine 0.10.7
+    cannot resume, and 0.11 disables the check.
+
+    Raises:
+        ValueError: On resuming with other shots, seed, epochs or cached
+            views, where mmengine would silently keep the old schedule.
     """
     priority = 'VERY_LOW'
 
@@ -54,7 +56,7 @@ class SafeCheckpointHook(Hook):
 
 
 def _recipe(runner) -> dict:
-    """What a resumed run must share with its beginning."""
+    """Settings that must not change when a run is resumed."""
     views, data = cached_views(runner), runner.train_dataloader.dataset
     return dict(
         dataset=data.metainfo.get('dataset'),
@@ -65,17 +67,18 @@ def _recipe(runner) -> dict:
         max_epochs=runner.max_epochs,
         recipe_epochs=runner.cfg.get('recipe_epochs'),
         selects=find_selection(runner.cfg),
-        # as many views as epochs: the same as none cached
+        # as many views as epochs give the same results as no cache
         cached_views=None if views is None or views >= runner.max_epochs
         else views)
 
 
 def _plain(value: Any) -> Any:
-    """Nested containers of plain numbers, strings and tensors."""
+    """Convert buffers and numpy values in nested containers."""
     if isinstance(value, HistoryBuffer):
         history, counts = value.data
         return dict(
-            history=history[-KEPT:].tolist(), counts=counts[-KEPT:].tolist())
+            history=history[-MAX_HISTORY:].tolist(),
+            counts=counts[-MAX_HISTORY:].tolist())
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""CoOp against a hand-written prompt: a table and a picture."""
+"""Compare the learned prompt with a hand-written one."""
 import contextlib
 import os.path as osp
 from typing import Iterator, List, Sequence, Tuple, Union
@@ -18,13 +18,13 @@ from .runner import unwrap
 class CompareZeroShotHook(Hook):
     """Evaluate hand-written prompts before training, compare afterwards.
 
-    Writes ``zero_shot_vs_coop.png`` and prints a table. The hand-written
-    prompts see the same validation images, through the same towers.
+    Logs a table and draws ``zero_shot_vs_coop.png``. Both prompts are
+    evaluated on the same validation images with the same towers.
 
     Args:
         templates: Template(s) of the hand-written prompt.
-        num_images: Images to show with both predictions: the first image of
-            as many classes.
+        num_images: Number of images to show with both predictions, one of
+            each class.
     """
     priority = 'LOWEST'  # after ResultHook
 
@@ -44,7 +44,7 @@ class CompareZeroShotHook(Hook):
             runner.logger.info(f'Zero-shot with {self.prompt.texts}:')
             self.zero_shot = evaluate(runner)
             self.samples, self.guesses = self._predict_samples(runner)
-        runner.logger.info(f'Zero-shot: {_table_row(self.zero_shot)}')
+        runner.logger.info(f'Zero-shot: {_top1(self.zero_shot):.2f}')
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.learned = metrics
@@ -59,12 +59,12 @@ class CompareZeroShotHook(Hook):
         width = max(len(name) for name, _ in rows)
         runner.logger.info('\n'.join(
             ['prompt'.ljust(width) + '   top-1 (%)'] +
-            [f'{name:<{width}}   {_table_row(m)}' for name, m in rows]))
+            [f'{name:<{width}}   {_top1(m):.2f}' for name, m in rows]))
         self._draw(runner, rows, learned_guesses)
 
     @contextlib.contextmanager
     def _hand_written(self, runner) -> Iterator[None]:
-        """Put the hand-written prompt into the head, for a while."""
+        """Use the hand-written prompt within a context."""
         head = unwrap(runner.model).head
         learned, was_training = head.prompt, runner.model.training
         self.prompt.set_classes(head.class_names, head.text_tower)
@@ -136,10 +136,13 @@ class CompareZeroShotHook(Hook):
 
 @torch.no_grad()
 def evaluate(runner) -> dict:
-    """Evaluate the model as it is on the validation images.
+    """Evaluate the model on the validation images without calling hooks.
 
-    Not ``runner.val()``: that would tell hooks (best checkpoint, early
-    stopping, results) of an evaluation that is not the run's own.
+    ``runner.val()`` would notify hooks such as best checkpoint, early
+    stopping and results of an evaluation that is not part of the run.
+
+    Returns:
+        The metrics.
     """
     for hook in runner.hooks:
         if isinstance(hook, FeatureCacheHook):
@@ -156,7 +159,3 @@ def evaluate(runner) -> dict:
 
 def _top1(metrics: dict) -> float:
     return next(v for k, v in metrics.items() if k.endswith('accuracy/top1'))
-
-
-def _table_row(metrics: dict) -> str:
-    return f'{_top1(metrics):.2f}'

@@ -1,36 +1,40 @@
-"""What the model and the data must tell each other."""
+"""Hooks that pass class names and epochs between data sets and model."""
 from typing import Iterator
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, set_random_seed
 
 from ..registry import HOOKS
-from .runner import give_classes, unwrap
+from .runner import set_classes_from, unwrap
 
 
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
-    """Give the class names of the data set at hand to the head.
+    """Set the head's class names from the data set.
 
-    Before a run, so that a class-specific prompt has its shape; and before
-    each training, validation or test epoch, since these may differ in their
-    classes (a model trained on ImageNet, tested on 200 of its classes).
-    Heads that know no class names (a linear head) are left alone.
+    This happens before a run, since class-specific prompts get their shape
+    from the classes, and before each training, validation and test epoch,
+    whose classes may differ (training on ImageNet, testing on 200 of its
+    classes). Heads without class names (a linear head) are not changed.
+
+    Raises:
+        ValueError: The data set has no class names, or the head cannot
+            predict its classes.
     """
     priority = 'VERY_HIGH'
 
     def before_run(self, runner) -> None:
         loops = runner._train_loop, runner._test_loop, runner._val_loop
         built = [loop for loop in loops if hasattr(loop, 'dataloader')]
-        # all of them: what does not fit shows now, not at the last epoch
+        # check all now, so that a mismatch does not show at the last epoch
         for loop in (*built, built[0]):
-            give_classes(runner.model, loop.dataloader.dataset)
+            set_classes_from(loop.dataloader.dataset, runner.model)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         loop = runner._test_loop
         if hasattr(unwrap(runner.model).head, 'set_classes') or \
                 not hasattr(loop, 'dataloader'):
-            return  # such a head checks its classes itself
+            return  # a head with set_classes checks its classes itself
         meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
         learned = meta.get('classes')
         here = loop.dataloader.dataset.metainfo.get('classes')
@@ -42,21 +46,21 @@ class ClassNamesHook(Hook):
                 'knows no others.')
 
     def before_train_epoch(self, runner) -> None:
-        give_classes(runner.model, runner.train_dataloader.dataset)
+        set_classes_from(runner.train_dataloader.dataset, runner.model)
 
     def before_val_epoch(self, runner) -> None:
-        give_classes(runner.model, runner.val_dataloader.dataset)
+        set_classes_from(runner.val_dataloader.dataset, runner.model)
 
     def before_test_epoch(self, runner) -> None:
-        give_classes(runner.model, runner.test_dataloader.dataset)
+        set_classes_from(runner.test_dataloader.dataset, runner.model)
 
 
 @HOOKS.register_module()
 class EpochHook(Hook):
-    """Tell every data set the epoch, and seed what is random outside them.
+    """Call ``set_epoch`` of every data set, and seed all other randomness.
 
-    Views, mixup and the like become functions of (seed, epoch), so that a
-    resumed run goes on exactly as one that was never interrupted.
+    Random views and mixup then depend on (seed, epoch) alone, so that a
+    resumed run gives the same results as an uninterrupted one.
     """
     priority = 'VERY_HIGH'
 
@@ -70,7 +74,7 @@ class EpochHook(Hook):
 
 
 def _with_epochs(dataset) -> Iterator:
-    """Data sets that want to know the epoch, inside any wrappers."""
+    """Find data sets with ``set_epoch``, also inside wrappers."""
     if hasattr(dataset, 'set_epoch'):
         yield dataset
     inner = getattr(dataset, 'datasets', None) or \

@@ -1,4 +1,4 @@
-"""Features of the frozen image tower instead of images, in the loops."""
+"""Hook that feeds cached image features to the loops."""
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Callable, Optional
@@ -17,22 +17,24 @@ from .runner import unwrap
 
 @HOOKS.register_module()
 class FeatureCacheHook(Hook):
-    """Encode each image once: in testing always, in training if asked to.
+    """Replace images by cached features of the frozen image tower.
 
-    Validation and testing: where a pipeline leaves nothing to chance, the
-    features of its images are computed before the first epoch, kept on disk
-    (``$MMCOOP_CACHE`` or ``~/.cache/mmcoop``; :mod:`tools/feature_cache.py`)
-    and used by every later run: other shots, seeds, methods. They are those
-    that the images give; a changed image, pipeline, tower or library is
-    computed anew. What cannot be cached is said and runs on images.
+    Validation and testing: if the pipeline is deterministic, features are
+    computed before the first epoch, stored on disk (``$MMCOOP_CACHE`` or
+    ``~/.cache/mmcoop``; see ``tools/feature_cache.py``) and shared by all
+    later runs. A changed image, pipeline, tower or library is detected. If
+    features cannot be cached, the reason is logged and images are used.
 
-    Training: ``views`` views of each image are encoded before the first
-    epoch, and epoch e sees view e modulo ``views``: those of an uncached run
-    if there are as many as epochs, else an approximation.
+    Training: ``views`` random views of each image are encoded before the
+    first epoch, and epoch e uses view e modulo ``views``. As many views as
+    epochs give the results of an uncached run, fewer an approximation.
 
     Args:
-        views: Views of each training image; None trains on images.
-        folder: Another cache folder.
+        views: Number of views of each training image; None trains on images.
+        folder: Cache folder; None takes the default.
+
+    Raises:
+        ValueError: ``views`` is invalid, or training cannot use features.
     """
     priority = 'HIGH'  # the timer starts after it
 
@@ -45,8 +47,8 @@ class FeatureCacheHook(Hook):
         self.views = views
         self.folder = folder
         self._digests = HashCache()
-        self._used = {}  # the source of what each loop's loader gives
-        self._said = set()
+        self._sources = {}  # feature source of each loop
+        self._logged = set()
 
     def before_train(self, runner) -> None:
         if self.views is None:
@@ -82,22 +84,22 @@ class FeatureCacheHook(Hook):
             loop.dataloader = getattr(loop.dataloader, 'original',
                                       loop.dataloader)
             line = f'Features ({name}) are not cached: {error}.'
-            if line not in self._said:
-                self._said.add(line)
+            if line not in self._logged:
+                self._logged.add(line)
                 runner.logger.info(line)
 
     def _replace(self, runner, name: str, loop,
                  precision: Callable[[], AbstractContextManager],
                  views: Optional[int] = None) -> None:
-        """Put a loader of features into a loop."""
+        """Replace the data loader of a loop by one of features."""
         loader = getattr(loop.dataloader, 'original', loop.dataloader)
         source = FeatureSource(
             unwrap(runner.model), loader, precision, self._digests, views,
             self.folder)
         if loop.dataloader is loader or not source.same_as(
-                self._used.get(name)):
+                self._sources.get(name)):
             loop.dataloader = source.load()
-            self._used[name] = source
+            self._sources[name] = source
 
 
 def _check_training(runner) -> None:
@@ -125,7 +127,7 @@ def _check_evaluation(runner, loop) -> None:
 
 
 def cached_views(runner) -> Optional[int]:
-    """How many views of each training image a run has; None: as published."""
+    """Number of cached views of each training image; None: not cached."""
     for hook in runner.hooks:
         if isinstance(hook, FeatureCacheHook):
             return hook.views

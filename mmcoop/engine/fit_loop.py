@@ -1,4 +1,4 @@
-"""A training loop without steps: the head is fitted at once."""
+"""Training loop for heads that are fitted in closed form or by a solver."""
 from typing import Dict, Union
 
 import torch
@@ -15,23 +15,23 @@ from .runner import unwrap
 
 @LOOPS.register_module()
 class FitLoop(EpochBasedTrainLoop):
-    """One epoch, in which ``head.fit(train, val)`` is called.
+    """Call ``head.fit(train, val)`` in a single epoch.
 
-    ``train`` and ``val`` are the :class:`LabelledFeatures` of the training
-    draw and the validation draw, from the feature cache. Of several processes
-    the first one fits, and all of them evaluate. Everything else (hooks,
-    evaluation, checkpoints, resuming) is as in other loops.
+    ``train`` and ``val`` are :class:`LabelledFeatures` of the few-shot
+    training and validation images, from the feature cache. The main process
+    fits and broadcasts the parameters; all processes evaluate. Hooks,
+    checkpoints and resuming work as in other loops.
 
     Args:
         runner: The runner.
-        dataloader: The loader of the training draw, or its config. Its
-            pipeline must leave nothing to chance.
-        val_dataset: Config of the validation draw: the only images that
-            anything is selected on. ``'${val_draw}'`` in a config.
+        dataloader: Training data loader, or its config; its pipeline must be
+            deterministic.
+        val_dataset: Config of the few-shot validation images, on which
+            hyperparameters are selected; ``'${val_draw}'`` in a config.
 
     Raises:
-        TypeError: The head cannot be fitted.
-        ValueError: The two draws have other classes, or no class names.
+        TypeError: The head has no method ``fit``.
+        ValueError: The classes of both data sets differ or are unknown.
     """
 
     def __init__(self, runner, dataloader: Union[DataLoader, Dict],
@@ -64,7 +64,7 @@ class FitLoop(EpochBasedTrainLoop):
 
     @property
     def selected_on(self) -> str:
-        """The images that anything was selected on, in words."""
+        """Description of the images that hyperparameters were selected on."""
         images = self.val_draw_loader.dataset
         split = images.metainfo.get('split')
         return f'{"val draw" if split == "val" else split}, ' \
@@ -93,15 +93,15 @@ class FitLoop(EpochBasedTrainLoop):
 
     @staticmethod
     def _fit(head: torch.nn.Module, train, val) -> dict:
-        """Fit on the first rank, and give what was learned to the others."""
+        """Fit on the main process and broadcast the parameters."""
         outcome, error = [None, None], None
         if is_main_process():
             try:
                 outcome[0] = head.fit(train, val)
             except Exception as caught:
-                # the other ranks wait for the outcome: they must hear of it
-                outcome[1], error = f'{type(caught).__name__}: {caught}', \
-                    caught
+                # the other ranks wait for the outcome and must raise too
+                outcome[1] = f'{type(caught).__name__}: {caught}'
+                error = caught
         if get_world_size() > 1:
             broadcast_object_list(outcome)
         if error is not None:

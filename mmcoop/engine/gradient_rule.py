@@ -1,4 +1,4 @@
-"""Gradients of several losses, combined by a rule before each step."""
+"""Optimiser wrapper that combines the gradients of several losses."""
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, Optional
 
@@ -9,14 +9,14 @@ from mmengine.optim import OptimWrapper
 
 
 class GradientRuleOptimWrapper(OptimWrapper):
-    """An optimiser wrapper that may combine the gradients of named losses.
+    """Base class of optimiser wrappers that combine gradients of losses.
 
-    A subclass says in :meth:`combine` what gradient is used; register it in
-    ``mmcoop.registry.OPTIM_WRAPPERS`` and name it as ``optim_wrapper.type``.
-    Gradients are those of the whole batch: accumulated first
-    (``accumulative_counts``) and averaged over ranks, then combined.
+    Subclasses implement :meth:`combine` (gradient projection as in ProGrad,
+    say) and are registered in ``mmcoop.registry.OPTIM_WRAPPERS``. Gradients
+    are accumulated (``accumulative_counts``) and averaged over ranks before
+    they are combined.
 
-    It has no loss scaling: ``--amp`` is refused, and
+    There is no loss scaling, so ``--amp`` is not available;
     ``model.clip.precision=bf16`` computes the towers in half precision.
     """
 
@@ -25,14 +25,14 @@ class GradientRuleOptimWrapper(OptimWrapper):
         self._sums: Dict[str, torch.Tensor] = {}
 
     def combine(self, gradients: Dict[str, torch.Tensor]) -> torch.Tensor:
-        """The gradient to use.
+        """Combine the gradients of all losses into one.
 
         Args:
-            gradients: For each loss (``loss_cls`` and those of the head's
-                regularisers) its gradient (n, ) of all n learned numbers.
+            gradients: Gradient (n, ) of each loss (``loss_cls`` and those of
+                the head's regularisers) in all n learned numbers.
 
         Returns:
-            (n, ).
+            The gradient (n, ) for the optimiser step.
         """
         raise NotImplementedError
 
@@ -48,10 +48,15 @@ class GradientRuleOptimWrapper(OptimWrapper):
     def update_params(self, loss: torch.Tensor,
                       step_kwargs: Optional[dict] = None,
                       zero_kwargs: Optional[dict] = None) -> None:
-        """As mmengine's, with the parts of ``loss`` taken one by one.
+        """Differentiate each named loss on its own, combine and step.
+
+        Args:
+            loss: Sum of losses, from :meth:`CoOp.parse_losses`.
+            step_kwargs: Arguments of ``step``.
+            zero_kwargs: Arguments of ``zero_grad``.
 
         Raises:
-            ValueError: The loss does not have several named parts.
+            ValueError: The loss has fewer than two named parts.
         """
         named = getattr(loss, 'named_losses', {})
         if len(named) < 2:

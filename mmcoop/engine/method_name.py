@@ -1,4 +1,4 @@
-"""What results call a run: the entry of a metafile that it is."""
+"""Find the metafile entry that describes a run."""
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, List
@@ -15,17 +15,16 @@ MISSING = object()
 
 
 def name_method(cfg: Config, model: nn.Module) -> str:
-    """The name of the metafile's entry that describes a run.
+    """Return the name of the metafile entry that describes a run.
 
-    The config names an entry (``method``). Entries of the same config file
-    differ in their options: the one whose options are those of the run is
-    meant. If there is none, what differs follows in brackets:
-    ``NAME (n_ctx=7)``. Without ``method`` the class of the prompt, or
-    of the head, is the name.
+    Of the entries that share the config file of ``cfg.method``, it is the one
+    whose options match the run. If none matches, the differences follow the
+    name in brackets, as in ``NAME (n_ctx=7)``. Without ``cfg.method`` it is
+    the class name of the prompt or the head.
 
     Args:
         cfg: The config of the run.
-        model: The classifier as it was built.
+        model: The classifier that was built from it.
     """
     name = cfg.get('method')
     if name is None:
@@ -55,7 +54,7 @@ def _expected(method: Method, key: str) -> Any:
 
 
 def _actual(cfg: Config, model: nn.Module, key: str) -> Any:
-    """As the model was built, which the config may leave open."""
+    """Value in the built model, where the config may leave it open."""
     first, *rest = key.split('.')
     built: Any = model
     for part in rest:

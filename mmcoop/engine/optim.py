@@ -1,4 +1,4 @@
-"""Keep the frozen CLIP out of the optimiser, quietly."""
+"""Optimiser wrapper constructor that skips the frozen CLIP."""
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 
 from ..clip.frozen import FrozenModule
@@ -7,10 +7,13 @@ from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LearnedOnlyConstructor(DefaultOptimWrapperConstructor):
-    """The default constructor, blind to frozen towers.
+    """Default constructor that skips :class:`FrozenModule`.
 
-    Without ``paramwise_cfg`` the default one takes every frozen parameter;
-    with it, it warns of each.
+    mmengine's passes frozen parameters to the optimiser without
+    ``paramwise_cfg``, and warns of each with it.
+
+    Raises:
+        ValueError: The model has no parameters to learn.
     """
 
     def __call__(self, model) -> OptimWrapper:

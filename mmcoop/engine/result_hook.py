@@ -1,4 +1,4 @@
-"""One JSON a run, that tables are made from."""
+"""Write the result of a run as JSON, from which tables are made."""
 import contextlib
 import json
 import os
@@ -26,9 +26,10 @@ from .runner import unwrap
 class ResultHook(Hook):
     """Write ``result.json`` after training, ``result_test.json`` after a test.
 
-    It holds the metrics of the last evaluation, what was run (config, seed,
-    shots, epochs, tower, prompt, classes), the seconds and the peak memory.
-    A resumed run whose epochs are over is evaluated if it was not yet.
+    It holds the metrics of the last evaluation, the settings of the run
+    (config, seed, shots, epochs, tower, prompt, classes), its duration and
+    its peak memory. A run that was interrupted in its last evaluation is
+    evaluated when it is resumed.
     """
     priority = 'VERY_LOW'
 
@@ -64,7 +65,7 @@ class ResultHook(Hook):
             self.trained_on = checkpoint.get('meta', {}).get('recipe')
 
     def _selected_on(self, runner) -> Optional[str]:
-        """What chose what is reported, and on which images, if anything."""
+        """Describe what selected the reported model, and on which images."""
         if runner.iter:  # trained here: the last epoch is reported
             how, is_best = find_selection(runner.cfg), False
             fitted_on = getattr(runner.train_loop, 'selected_on', None)
@@ -89,7 +90,7 @@ class ResultHook(Hook):
             metrics=self.metrics,
             method=name_method(cfg, model),
             experiment=runner.experiment_name,
-            config=config_as_run(runner),
+            config=saved_config_path(runner),
             seed=runner.seed,
             shots=getattr(data, 'shots', None),
             trained_on=None if trained else self.trained_on,
@@ -104,7 +105,7 @@ class ResultHook(Hook):
             learned_parameters=sum(p.numel() for p in model.parameters()
                                    if p.requires_grad),
             num_images=len(data),
-            **data_of(evaluated and evaluated.dataset, data),
+            **describe_data(evaluated and evaluated.dataset, data),
             **fitted,
             world_size=runner.world_size,
             checkpoint=runner.message_hub.get_info('last_ckpt')
@@ -123,19 +124,22 @@ class ResultHook(Hook):
 
 
 def write_json(content: dict, path: str) -> None:
-    """Write a JSON file that is there whole or not at all."""
+    """Write a JSON file atomically."""
     content = json.loads(json.dumps(content, default=str))
     temporary = osp.join(osp.dirname(path), f'.{osp.basename(path)}')
     dump(content, temporary, file_format='json', indent=1)
     os.replace(temporary, path)
 
 
-def data_of(evaluated, trained=None) -> dict:
-    """What a result tells of its images, as the data set itself has it.
+def describe_data(evaluated, trained=None) -> dict:
+    """Describe the data sets of a run by their metainfo.
 
     Args:
-        evaluated: The data set that was tested on, or None.
-        trained: The data set that was trained on.
+        evaluated: The data set of the evaluation, or None.
+        trained: The training data set.
+
+    Returns:
+        Entries of the result file.
     """
     about = (trained if evaluated is None else evaluated).metainfo
     return dict(
@@ -148,8 +152,8 @@ def data_of(evaluated, trained=None) -> dict:
         num_classes=len(about.get('classes') or ()))
 
 
-def config_as_run(runner) -> str:
-    """The config as it was run, which mmengine wrote into the work folder."""
+def saved_config_path(runner) -> str:
+    """Path of the config that mmengine saved in the work directory."""
     name = osp.basename(runner.cfg.filename or f'{runner.timestamp}.py')
     return osp.join(runner.work_dir, name)
 
@@ -160,7 +164,7 @@ def _clip_name(model) -> Optional[str]:
 
 
 def reset_peak_memory() -> None:
-    """Forget the peak of what this process did before (host: Linux only)."""
+    """Reset the peak memory of this process (host memory: Linux only)."""
     with contextlib.suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5')
     if torch.cuda.is_available():
@@ -168,7 +172,11 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_mib() -> dict:
-    """Peak memory of this process since it was reset, in MiB."""
+    """Peak memory since :func:`reset_peak_memory`, in MiB.
+
+    Returns:
+        ``host`` and, with CUDA, ``gpu``.
+    """
     try:
         status = Path('/proc/self/status').read_text()
         host = int(status.partition('VmHWM:')[2].split()[0])

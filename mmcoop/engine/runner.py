@@ -1,4 +1,4 @@
-"""mmengine's Runner with the few things that only a Runner can do."""
+"""mmengine's Runner, adapted to few-shot runs on a frozen CLIP."""
 import atexit
 import os
 from typing import Any, Optional
@@ -14,10 +14,9 @@ from ..registry import DATASETS, RUNNERS
 
 
 class QuickConfig(Config):
-    """A config whose text is formatted once.
+    """A config that caches its text, which is saved in every checkpoint.
 
-    mmengine puts it into every checkpoint, and formatting takes as long as
-    two training steps on cached features (44 ms).
+    Formatting takes as long as two steps on cached features (44 ms).
     """
 
     @property
@@ -32,15 +31,13 @@ class QuickConfig(Config):
 class FewShotRunner(Runner):
     """mmengine's Runner for few-shot runs on frozen towers.
 
-    Beside what mmengine's does, it
+    In addition, it
 
     - resolves the variables of the config (:func:`mmcoop.resolve`);
-    - under DDP, gives a head that has its shape from the classes their names
-      before the model is wrapped, and works without GPUs too (torchrun, over
-      gloo);
-    - takes no more workers than a rank has CPUs, and keeps the only batch of
-      a draw that is smaller than a batch;
-    - reads checkpoints with torch's safe default, on every mmengine.
+    - sets the classes of class-specific heads before DDP wraps the model;
+    - supports distributed training without GPUs (torchrun, gloo);
+    - limits workers to the CPUs of a rank, and never drops the only batch;
+    - loads checkpoints with ``weights_only=True`` on every mmengine.
     """
     count = 0  # in this process
 
@@ -57,11 +54,11 @@ class FewShotRunner(Runner):
         return super().from_cfg(quick)
 
     def setup_env(self, env_cfg: dict) -> None:
-        """As mmengine's, which would ask for CUDA when ranks are on CPUs."""
+        """Initialise gloo where mmengine would require CUDA."""
         if self.launcher == 'pytorch' and not torch.cuda.is_available() \
                 and not is_distributed():
             torch.distributed.init_process_group('gloo')
-            # else its threads may end the process by abort(), now and then
+            # without it, gloo's threads sometimes abort the process at exit
             atexit.register(_leave_group)
         super().setup_env(env_cfg)
 
@@ -76,16 +73,16 @@ class FewShotRunner(Runner):
     def build_model(self, model: Any) -> nn.Module:
         model = super().build_model(model)
         if self.distributed:
-            self._give_classes_early(unwrap(model))
+            self._set_classes_early(unwrap(model))
         return model
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: Optional[int] = None,
                          diff_rank_seed: bool = False) -> Any:
-        """As mmengine's, but fitting the machine and the draw.
+        """Build a data loader suited to the machine and to few images.
 
-        No more workers than this rank's part of the machine's CPUs;
-        ``drop_last`` never drops the only batch.
+        There are at most as many workers as CPUs per rank, and ``drop_last``
+        never drops the only batch.
         """
         if not isinstance(dataloader, dict):
             return dataloader
@@ -108,23 +105,22 @@ class FewShotRunner(Runner):
                 drop_last=a_rank >= dataloader['batch_size'])
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
-    def _give_classes_early(self, model: nn.Module) -> None:
-        """DDP fixes shapes when it wraps the model: classes on which the shape
-        of what is learned depends must be known by then."""
+    def _set_classes_early(self, model: nn.Module) -> None:
+        """Set classes that parameter shapes depend on, before DDP wraps."""
         head, loader = getattr(model, 'head', None), self._train_dataloader
         if getattr(head, 'fixes_classes', False) and isinstance(loader, dict):
             if isinstance(loader['dataset'], dict):
                 loader['dataset'] = DATASETS.build(loader['dataset'])
             loader['dataset'].full_init()
-            give_classes(model, loader['dataset'])
+            set_classes_from(loader['dataset'], model)
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load a checkpoint that holds tensors and plain values only.
 
         Raises:
-            ValueError: It is damaged, unpickling it would run code of whoever
-                made it, or what was learned has another shape here (mmengine
-                would say so and go on with random weights).
+            ValueError: The file is damaged, holds pickled objects, or its
+                parameters have other shapes than the model's (mmengine only
+                warns and keeps random weights).
         """
         check_is_safe(filename)
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
@@ -141,10 +137,10 @@ class FewShotRunner(Runner):
 
 
 def check_amp(cfg: Config) -> None:
-    """Automatic mixed precision needs a GPU.
+    """Check that a config with automatic mixed precision has a GPU.
 
     Raises:
-        RuntimeError: There is none.
+        RuntimeError: There is no GPU.
     """
     amp = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' \
         or (cfg.get('test_cfg') or {}).get('fp16')
@@ -160,17 +156,22 @@ def _leave_group() -> None:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The classifier inside DDP, test-time augmentation and the like."""
+    """Return the classifier inside wrappers such as DDP or TTA."""
     while not hasattr(model, 'head') and hasattr(model, 'module'):
         model = model.module
     return model
 
 
-def give_classes(model: nn.Module, dataset: Any) -> None:
-    """Tell the head a data set's class names, if it has others.
+def set_classes_from(dataset: Any, model: nn.Module) -> None:
+    """Set the head's classes to those of a data set, if they differ.
+
+    Args:
+        dataset: A data set with ``metainfo['classes']``.
+        model: The classifier, or a wrapper of it.
 
     Raises:
-        ValueError: Neither knows any, or the prompt cannot serve them.
+        ValueError: No class names are known, or the head cannot predict
+            these classes.
     """
     model = unwrap(model)
     if not hasattr(model.head, 'set_classes'):
@@ -188,12 +189,16 @@ def give_classes(model: nn.Module, dataset: Any) -> None:
 
 
 def check_is_safe(filename: str) -> None:
-    """Read a checkpoint file with ``weights_only=True`` before mmengine does.
+    """Check that ``torch.load`` reads a file with ``weights_only=True``.
 
-    mmengine 0.11 switches torch's safe default off.
+    mmengine 0.11 disables this default of torch, so it is checked first.
+
+    Args:
+        filename: Path or http(s) URL of a checkpoint.
 
     Raises:
-        ValueError: See :meth:`FewShotRunner.load_checkpoint`.
+        ValueError: The file is damaged or holds pickled objects, or is on
+            another kind of remote storage.
     """
     try:
         if filename.startswith(('http://', 'https://')):

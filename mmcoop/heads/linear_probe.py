@@ -1,14 +1,13 @@
-"""The paper's linear probe: logistic regression on frozen image features.
+"""The CoOp paper's linear probe: logistic regression on image features.
 
-What is measured and how C is searched are those of the published probe
-(``lpclip`` in KaiyangZhou/CoOp); the solver is scikit-learn's.
+The protocol and the search for C follow the published code (``lpclip`` in
+KaiyangZhou/CoOp); the solver is scikit-learn's.
 """
 import importlib.util
 import logging
 import time
 import warnings
-from typing import (TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence,
-                    Tuple)
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -16,9 +15,6 @@ from mmengine.logging import print_log
 
 from ..registry import MODELS
 from .record import RecordedHead, shorten
-
-if TYPE_CHECKING:
-    from ..features.labelled import LabelledFeatures
 
 GRID = (6, 4, 2, 0, -2, -4, -6)  # log10 C, in the published order
 STEPS = 8
@@ -29,18 +25,19 @@ MAX_ITER = 1000
 class LinearProbeHead(RecordedHead):
     """Logistic regression on image features before L2 normalisation.
 
-    Trained by :class:`mmcoop.FitLoop`. It classifies the classes it was
-    fitted on, or any part of them.
+    :class:`mmcoop.FitLoop` trains it. It predicts the classes that it was
+    fitted on, or a subset of them. :class:`CoOp` sets ``in_channels`` and
+    both arguments about the tower.
 
     Args:
-        in_channels: Width E of the features; :class:`CoOp` gives it.
-        tower: Name of the image tower, for checkpoints; likewise.
-        tower_fingerprint: What tells image towers apart; likewise.
+        in_channels: Width E of the features.
+        tower: Name of the image tower, for checkpoints.
+        tower_fingerprint: The image tower's :meth:`FrozenModule.fingerprint`.
         **kwargs: ``loss``, ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
 
     Attributes:
-        weight: (K, E), in double precision as it was fitted.
-        bias: (K, ).
+        weight: (K, E), in double precision.
+        bias: (K, ), in double precision.
     """
     fixes_classes = True
     tower_kind = 'image'
@@ -59,15 +56,15 @@ class LinearProbeHead(RecordedHead):
 
     def set_classes(self, names: Sequence[str],
                     ids: Optional[Sequence[str]] = None) -> None:
-        """Take the classes to fit on, or choose among those it was fitted on.
+        """Set the classes to fit, or select among the fitted ones.
 
         Args:
             names: Class names.
-            ids: Identifiers (WordNet's of ImageNet), where two classes may
-                have one name; None takes the names.
+            ids: Unique identifiers (WordNet ids for ImageNet, where two
+                classes share a name); None uses the names.
 
         Raises:
-            ValueError: It was fitted on other classes.
+            ValueError: The head was not fitted on all of these classes.
         """
         names, ids = list(names), list(ids or names)
         if not self.fitted_names:
@@ -98,17 +95,25 @@ class LinearProbeHead(RecordedHead):
 
     @staticmethod
     def check_requirements() -> None:
-        """Raises ImportError if what :meth:`fit` needs is not installed."""
+        """Check that the packages which :meth:`fit` needs are installed.
+
+        Raises:
+            ImportError: scikit-learn is missing.
+        """
         if importlib.util.find_spec('sklearn') is None:
             raise ImportError('the linear probe needs scikit-learn: '
                               "pip install -e '.[linear_probe]'")
 
-    def fit(self, train: 'LabelledFeatures', val: 'LabelledFeatures') -> dict:
-        """Fit on the training draw, with C searched on the validation draw.
+    def fit(self, train: Any, val: Any) -> dict:
+        """Fit on training images; validation images select C.
+
+        Args:
+            train: :class:`mmcoop.features.labelled.LabelledFeatures` to fit.
+            val: Features and labels of the same kind, to select C.
 
         Returns:
-            What results tell: ``C``, ``val_accuracy``, ``search`` (every
-            fit), ``solver``.
+            Entries of the result file: ``C``, ``val_accuracy`` (percent),
+            ``search`` (a dict per fit) and ``solver``.
         """
         import sklearn
         found = search_C(train.to_numpy(), val.to_numpy())
@@ -132,7 +137,7 @@ class LinearProbeHead(RecordedHead):
             class_ids=self.fitted_ids)
 
     def check_record(self, record: dict, learned: List[str]) -> None:
-        """As of :class:`RecordedHead`; the classes it was fitted on return."""
+        """Check as :class:`RecordedHead` does, and restore the classes."""
         super().check_record(record, learned)
         if 'class_ids' not in record:
             raise ValueError('this checkpoint holds no linear probe: take the '
@@ -147,25 +152,31 @@ class LinearProbeHead(RecordedHead):
         self.set_classes(names or self.fitted_names, ids or self.fitted_ids)
 
 
-class Found(NamedTuple):
-    """What :func:`search_C` chose."""
+class SearchResult(NamedTuple):
+    """The result of :func:`search_C`.
+
+    Attributes:
+        C: The selected inverse regularisation strength.
+        val_accuracy: Its accuracy on validation images, in percent.
+        trace: C, val_accuracy, converged and seconds of every fit.
+        classifier: The fitted ``LogisticRegression``.
+    """
     C: float
-    val_accuracy: float  # percent
-    trace: List[dict]  # every fit: C, val_accuracy, converged, seconds
+    val_accuracy: float
+    trace: List[dict]
     classifier: Any
 
 
-def search_C(train: tuple, val: tuple) -> Found:
-    """Choose C by the accuracy on validation images.
+def search_C(train: tuple, val: tuple) -> SearchResult:
+    """Select C by the accuracy on validation images.
 
-    First seven powers of ten, of which the largest C wins a tie. Then eight
-    steps of bisection in log10 C, from a tenth to ten times the best: the
-    better end is kept (the smaller C at a tie) and the other end moves to the
-    middle. The better end of the last step is chosen. No C is fitted twice.
+    A grid of seven powers of ten (the largest C wins a tie) is followed by
+    eight bisection steps in log10 C around the best: the better end of the
+    interval stays (the smaller C at a tie), the other moves to the middle.
 
     Args:
         train: Features (n, E) and labels (n, ) to fit.
-        val: Features and labels to choose C by.
+        val: Features and labels to select C.
     """
     tried = {}  # log10 C: (accuracy, classifier)
     trace = []
@@ -198,11 +209,11 @@ def search_C(train: tuple, val: tuple) -> Found:
             f'{MAX_ITER} iterations and are taken as they are, as published '
             f'(C: {", ".join(short)}).', 'current', logging.INFO)
     percent, classifier = tried[best]
-    return Found(10.**best, percent, trace, classifier)
+    return SearchResult(10.**best, percent, trace, classifier)
 
 
 def fit(train: tuple, C: float) -> Tuple[Any, bool]:
-    """Logistic regression by L-BFGS with L2: and whether it converged."""
+    """Fit L2-regularised logistic regression; tell whether it converged."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     classifier = LogisticRegression(C=C, solver='lbfgs', max_iter=MAX_ITER)

@@ -1,7 +1,7 @@
-"""What the paper compares CoOp with: class features changed directly.
+"""Adapters of class features, which the CoOp paper compares with (Table 5).
 
-The paper (Table 5) names the two and gives no formula; these are the plainest
-forms: one for all classes, which begin where zero-shot CLIP is.
+The paper gives no formulas; these are the simplest forms, shared by all
+classes and initialised to zero-shot CLIP.
 """
 import torch
 import torch.nn as nn
@@ -11,10 +11,10 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class TextBias(nn.Module):
-    """``w + b``: one learned vector (E, ) for all classes, from zero.
+    """Add one learned vector (E, ), initially zero, to all class features.
 
     Args:
-        channels: Width E of the features; the head gives it.
+        channels: Width E of the features; the head sets it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -22,16 +22,16 @@ class TextBias(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """L2-normalised class features (K, E) -> (K, E)."""
+        """Adapt L2-normalised class features, (K, E) -> (K, E)."""
         return features + self.bias
 
 
 @MODELS.register_module()
 class TextTransform(nn.Module):
-    """``w A``: one learned matrix (E, E) for all classes, from the identity.
+    """Multiply all class features by one matrix (E, E), initially identity.
 
     Args:
-        channels: Width E of the features; the head gives it.
+        channels: Width E of the features; the head sets it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -39,5 +39,5 @@ class TextTransform(nn.Module):
         self.weight = nn.Parameter(torch.eye(channels))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """L2-normalised class features (K, E) -> (K, E)."""
+        """Adapt L2-normalised class features, (K, E) -> (K, E)."""
         return features @ self.weight

@@ -1,4 +1,4 @@
-"""The classifier: a frozen CLIP and a head."""
+"""Image classifier of a CLIP and a head."""
 from typing import Any, Optional, Sequence, Tuple, Union
 
 import torch
@@ -13,15 +13,16 @@ from ..registry import MODELS
 class CoOp(ImageClassifier):
     """CLIP with a prompt-learner head, or with a head on its image features.
 
+    CoOp is by Zhou et al., IJCV 2022 (arXiv 2109.01134).
+
     Args:
         clip: Arguments of :func:`mmcoop.clip.load_clip`, or its result.
-        head: A :class:`PromptLearnerHead`, or its config; or another head of
-            mmpretrain over the image tower, which is told ``in_channels``.
+        head: A :class:`PromptLearnerHead` or its config, or another head of
+            mmpretrain over image features; its ``in_channels`` is set.
         freeze_image_tower: False fine-tunes a copy of the image tower.
         train_cfg: As in ``ImageClassifier``; ``augments`` for mixup.
-        data_preprocessor: As in ``ImageClassifier``. What it does not say of
-            ``mean`` and ``std`` is the CLIP's own, and its type is
-            :class:`DataPreprocessor`.
+        data_preprocessor: As in ``ImageClassifier``; ``type`` defaults to
+            :class:`DataPreprocessor`, ``mean`` and ``std`` to the CLIP's.
         init_cfg: As in ``ImageClassifier``.
 
     Example:
@@ -40,7 +41,7 @@ class CoOp(ImageClassifier):
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         if isinstance(head, dict) and isinstance(head.get('prompt'), dict):
-            # before the CLIP is fetched: mistakes show at once
+            # before the CLIP is loaded, so that mistakes show at once
             head = dict(head, prompt=MODELS.build(head['prompt']))
         if not isinstance(clip, FrozenCLIP):
             from ..clip import load_clip  # imports open_clip
@@ -78,17 +79,19 @@ class CoOp(ImageClassifier):
 
     def set_classes(self, names: Sequence[str],
                     ids: Optional[Sequence[str]] = None) -> None:
-        """Take other classes; see :meth:`PromptLearnerHead.set_classes`."""
+        """Set the classes; see :meth:`PromptLearnerHead.set_classes`."""
         self.head.set_classes(names, ids)
-        # mixup makes one-hot labels there
+        # mixup makes one-hot labels in the preprocessor
         self.data_preprocessor.num_classes = len(names)
 
     def extract_feat(
             self, inputs: torch.Tensor, stage: str = 'neck'
     ) -> Union[Tuple[torch.Tensor], torch.Tensor]:
-        """Features of images (B, 3, H, W); features (B, E) are they already.
+        """Encode images (B, 3, H, W), or pass on features (B, E).
 
-        ``stage`` as in ``ImageClassifier``.
+        Args:
+            inputs: Images or cached features.
+            stage: As in ``ImageClassifier``.
         """
         prompts = self.visual_prompts()
         if inputs.ndim == 2:
@@ -100,30 +103,27 @@ class CoOp(ImageClassifier):
         return self.head.pre_logits(feats) if stage == 'pre_logits' else feats
 
     def visual_prompts(self) -> Optional[torch.Tensor]:
-        """(L, V, W), those of the head's prompt; None if it has none."""
+        """Visual prompts (L, V, W) of the head's prompt, or None."""
         prompt = getattr(self.head, 'prompt', None)
         return None if prompt is None else prompt.visual_prompts()
 
     def parse_losses(self, losses: dict) -> Tuple[torch.Tensor, dict]:
-        """As mmengine's; the sum carries its parts for gradient rules.
+        """Sum the losses, and attach them to the sum as ``named_losses``.
 
-        See :class:`mmcoop.GradientRuleOptimWrapper`.
+        :class:`mmcoop.GradientRuleOptimWrapper` reads them.
         """
         total, log_vars = super().parse_losses(losses)
-        log_vars['loss'] = total  # not the part of that name
+        log_vars['loss'] = total  # where a single loss has this name too
         total.named_losses = {name: value for name, value in log_vars.items()
                               if name != 'loss' and 'loss' in name}
         return total, log_vars
 
     def init_weights(self) -> None:
-        """Nothing to do: CLIP is loaded and the prompt made its own start.
-
-        The host would walk through every frozen tensor to report its mean.
-        """
+        """Do nothing: the towers are loaded, the prompt is initialised."""
 
 
 def _with_towers(head: dict, clip: FrozenCLIP) -> dict:
-    """A head's config with what it needs of the CLIP."""
+    """Add the towers' properties that a head needs to its config."""
     kind: Any = head['type']
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
     if kind is None or issubclass(kind, PromptLearnerHead):

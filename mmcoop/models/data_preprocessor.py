@@ -1,4 +1,4 @@
-"""Images as mmpretrain prepares them; features as they are."""
+"""Data preprocessor for images and cached image features."""
 from typing import Any
 
 import torch
@@ -9,10 +9,10 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class DataPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's, which also lets features (E, ) pass.
+    """mmpretrain's preprocessor, which also accepts image features (E, ).
 
-    Features come from :class:`mmcoop.FeatureCacheHook`; they are stacked and
-    moved to the device, and that is all. Labels are handled as ever.
+    Features of :class:`mmcoop.FeatureCacheHook` are stacked to (B, E) and
+    moved to the device; they are not normalised. Labels are handled as usual.
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -29,5 +29,5 @@ class DataPreprocessor(ClsDataPreprocessor):
 
 
 def is_features(inputs: Any) -> bool:
-    """Whether a batch (a tensor or a list) holds features, not images."""
+    """Tell whether a batch (tensor or list) holds features, not images."""
     return len(inputs) > 0 and inputs[0].ndim == 1

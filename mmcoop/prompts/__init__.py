@@ -1,7 +1,6 @@
-"""Prompts, learned or written by hand: each returns prompt sets.
+"""Learned and hand-written prompts.
 
-A new method is one module here. It subclasses :class:`BasePrompt`, states
-what its classes share, and never sees the text engine.
+A new method subclasses :class:`BasePrompt` and returns prompt sets.
 """
 from .base import BasePrompt, clean_class_names
 from .context import ContextPrompt

@@ -1,4 +1,4 @@
-"""What every prompt offers, and how it lays out its words."""
+"""Base class of prompts, and helpers to build prompt sets from tokens."""
 import logging
 from collections import Counter
 from typing import List, Optional, Sequence
@@ -11,19 +11,19 @@ from ..clip import EndingLayout, ImageTower, PromptSet, TextTower
 
 
 class BasePrompt(BaseModule):
-    """Class names to prompt sets.
+    """Base class of prompts, which turn class names into prompt sets.
 
-    A method overrides what it needs. It states what its classes share, and
-    never sees the text engine.
+    Subclasses implement :meth:`set_classes` and :meth:`forward`, and override
+    other methods as they need.
 
     Attributes:
-        class_names: The names as given; empty before :meth:`set_classes`.
-        learned: Whether there is anything to learn.
-        sees_images: Whether :meth:`forward` wants the image features. Its
-            sets have a beginning for each image then.
-        prompts_images: Whether there are :meth:`visual_prompts`.
-        combine: How several prompts of a class are combined: by the mean of
-            their ``features``, or of their ``logits``.
+        class_names: Class names as given; empty before :meth:`set_classes`.
+        learned: Whether the prompt has parameters to learn.
+        sees_images: Whether :meth:`forward` takes image features. Its sets
+            then have a prefix for each image.
+        prompts_images: Whether the prompt has :meth:`visual_prompts`.
+        combine: Whether several prompts of a class are combined by the mean
+            of their ``features`` or of their ``logits``.
     """
     learned = True
     sees_images = False
@@ -35,51 +35,63 @@ class BasePrompt(BaseModule):
         self.class_names: List[str] = []
 
     def setup(self, tower: TextTower) -> None:
-        """Create what depends on the text tower; the head calls it once."""
+        """Create parameters that depend on the text tower.
+
+        The head calls it once, before :meth:`set_classes`.
+        """
 
     def setup_image_side(self, tower: ImageTower) -> None:
-        """Create what depends on the image tower; the classifier calls it
-        once, after :meth:`setup`, if there are visual prompts."""
+        """Create the visual prompts.
+
+        The classifier calls it once after :meth:`setup`, if
+        ``prompts_images``.
+        """
 
     def set_classes(self, names: Sequence[str], tower: TextTower) -> None:
-        """Take other classes, at any time.
+        """Set the classes; may be called again at any time.
+
+        Args:
+            names: Names of the K classes.
+            tower: The text tower.
 
         Raises:
-            ValueError: An empty name, or a prompt too long for the tower.
+            ValueError: A name is empty, or a prompt has more tokens than the
+                tower has positions.
         """
         raise NotImplementedError
 
     def forward(self, tower: TextTower,
                 image_features: Optional[torch.Tensor] = None
                 ) -> List[PromptSet]:
-        """The prompts of all classes.
+        """Return the prompts of all classes.
 
         Args:
             tower: The text tower.
             image_features: (B, E), L2-normalised, if ``sees_images``.
 
         Returns:
-            Prompt sets. Several of them, or several beginnings in one, are
-            several prompts of each class (``combine``); with ``sees_images``
-            each set has B beginnings, one for each image.
+            Prompt sets. Several sets, or several prefixes in one, are
+            several prompts of each class (see ``combine``). With
+            ``sees_images`` each set has B prefixes, one for each image.
         """
         raise NotImplementedError
 
     def visual_prompts(self) -> Optional[torch.Tensor]:
-        """(L, V, W): see :meth:`ImageTower.forward`. None: there are none."""
+        """Visual prompts (L, V, W) of :meth:`ImageTower.forward`, or None."""
         return None
 
     def settings(self) -> dict:
-        """What a checkpoint must agree on, as JSON-able values."""
+        """Settings that a checkpoint must match, as JSON-able values."""
         return dict(type=type(self).__name__)
 
 
 def clean_class_names(names: Sequence[str]) -> List[str]:
-    """Class names as prompts write them: ``_`` is a space.
+    """Normalise class names as CoOp does: ``_`` becomes a space.
+
+    Equal names are allowed with a warning (ImageNet has two pairs).
 
     Raises:
-        ValueError: No names, or an empty one. Equal names are allowed
-            (ImageNet has two pairs) but said aloud.
+        ValueError: There are no names, or one is empty.
     """
     if isinstance(names, str):
         raise ValueError(f'class names {names!r}: give a list of names.')
@@ -98,30 +110,31 @@ def clean_class_names(names: Sequence[str]) -> List[str]:
 
 
 class WordSlots:
-    """A row of token ids with places for context vectors among them.
+    """A sequence of token ids and context vectors.
 
     Args:
-        slots: Token ids; -1 - j is the place of context vector j.
+        slots: Token ids; -1 - j stands for context vector j.
+        device: Device of the ids.
     """
 
     def __init__(self, slots: Sequence[int], device: torch.device) -> None:
         slots = torch.tensor(slots, dtype=torch.long, device=device)
         self.ids = slots.clamp(min=0)  # (n,)
-        self.places = (slots < 0).nonzero().flatten()  # (m,)
-        self.vectors = -1 - slots[self.places]  # (m,)
+        self.positions = (slots < 0).nonzero().flatten()  # (m,)
+        self.vectors = -1 - slots[self.positions]  # (m,)
 
     def fill(self, tower: TextTower,
              context: Optional[torch.Tensor] = None) -> torch.Tensor:
-        """Embeddings (n, D); ``context`` is (number of vectors, D)."""
+        """Embed the sequence, (n, D), with context vectors (M, D)."""
         rows = tower.embed(self.ids)
-        if not len(self.places):
+        if not len(self.positions):
             return rows
         vectors = context[self.vectors].to(rows.dtype)
-        return rows.index_copy(0, self.places, vectors)
+        return rows.index_copy(0, self.positions, vectors)
 
 
 class PromptSlots:
-    """Word slots of one beginning and of every class's ending."""
+    """Token sequences of a shared prefix and of every class's ending."""
 
     def __init__(self, prefix: Sequence[int],
                  endings: Sequence[Sequence[int]],
@@ -133,6 +146,7 @@ class PromptSlots:
 
     def fill(self, tower: TextTower,
              context: Optional[torch.Tensor] = None) -> PromptSet:
+        """Embed a prompt set with context vectors (M, D)."""
         return PromptSet(
             prefix=self.prefix.fill(tower, context)[None],
             endings=self.endings.fill(tower, context),
@@ -141,7 +155,13 @@ class PromptSlots:
 
 def check_lengths(names: Sequence[str], lengths: Sequence[int],
                   tower: TextTower, what: str) -> None:
-    """Refuse prompts that do not fit, naming the worst class.
+    """Check that all prompts fit into the text tower.
+
+    Args:
+        names: Class names.
+        lengths: Number of tokens of each class's prompt.
+        tower: The text tower.
+        what: What surrounds the name, for the message.
 
     Raises:
         ValueError: A prompt has more tokens than the tower has positions.

@@ -1,4 +1,4 @@
-"""CoOp's learned context (Zhou et al., IJCV 2022, arXiv 2109.01134)."""
+"""Learned context of CoOp (Zhou et al., IJCV 2022, arXiv 2109.01134)."""
 import logging
 from dataclasses import replace
 from typing import List, Optional, Sequence
@@ -19,27 +19,24 @@ class ContextPrompt(BasePrompt):
     """``[SOS] V1 ... VM NAME . [EOT]`` with M learned context vectors.
 
     Args:
-        n_ctx: Number of context vectors M. With ``ctx_init`` the words decide.
-        class_token_position: Where the class name stands: ``end`` (after the
+        n_ctx: Number of context vectors M. ``ctx_init`` overrides it.
+        class_token_position: Position of the class name: ``end`` (after the
             context), ``middle`` (between its halves) or ``front``.
-        class_specific: One context for each class instead of one for all.
-        ctx_init: Words to begin with ("a photo of a") instead of random
-            vectors; every *token* of them is one context vector. With
-            ``class_specific`` every class begins with the same words.
-
-        n_prompts: Number S of contexts, each of which makes a prompt of every
-            class.
-        combine: How the S prompts of a class are combined, by the mean of
+        class_specific: Whether each class has a context of its own.
+        ctx_init: Words ("a photo of a") whose token embeddings initialise
+            the context, one vector per token. None: random vectors.
+        n_prompts: Number S of contexts; each gives a prompt for every class.
+        combine: Whether the S prompts of a class are combined by the mean of
             their ``features`` or of their ``logits``.
 
     Attributes:
-        ctx: (M, D), or (K, M, D) when class-specific: K is 0 until the
-            classes are known, so that they can come from the data set. With
-            several contexts, S of these: (S, M, D) or (S, K, M, D).
+        ctx: Parameter (M, D), or (K, M, D) when class-specific, where K is 0
+            until the classes are set. With several contexts (S, M, D) or
+            (S, K, M, D).
 
     Raises:
-        ValueError: Unknown position, no vectors, or a context that does not
-            fit into the text tower.
+        ValueError: An argument is invalid; :meth:`setup` raises it where the
+            context does not fit into the text tower.
     """
 
     def __init__(self,
@@ -57,13 +54,12 @@ class ContextPrompt(BasePrompt):
         if ctx_init is not None and not str(ctx_init).strip():
             raise ValueError(f'ctx_init={ctx_init!r} holds no words; None '
                              'starts from random vectors.')
-        if ctx_init is None and (not isinstance(n_ctx, int) or n_ctx < 1):
-            raise ValueError(
-                f'n_ctx={n_ctx}: a whole number of at least 1 is needed '
-                '(model.head.prompt.n_ctx).')
-        if not isinstance(n_prompts, int) or n_prompts < 1:
-            raise ValueError(f'n_prompts={n_prompts}: a whole number of at '
-                             'least 1 is needed (model.head.prompt).')
+        numbers = dict(n_ctx=1 if ctx_init else n_ctx, n_prompts=n_prompts)
+        for key, value in numbers.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f'{key}={value}: a whole number of at least 1 is needed '
+                    f'(model.head.prompt.{key}).')
         if combine not in ('features', 'logits'):
             raise ValueError(f"combine={combine!r}: choose 'features' or "
                              "'logits' (model.head.prompt).")
@@ -90,12 +86,12 @@ class ContextPrompt(BasePrompt):
                 f'n_ctx={self.n_ctx} leaves no room for a class name in '
                 f'{tower.context_length} positions.')
         if self.class_specific and not self.ctx_init:
-            # a draw of earlier versions: seeds go on giving the same start
+            # an extra draw of version 0.1: keeps the start of each seed
             torch.empty(self.n_ctx, tower.width).normal_()
         self.ctx = nn.Parameter(self._initial(0, self.n_ctx, tower.width))
 
     def _initial(self, K: int, *shape: int) -> torch.Tensor:
-        """Contexts of K classes, where they are class-specific."""
+        """Initial context; K counts if it is class-specific."""
         if self.class_specific:
             shape = (K, *shape)
         if self.n_prompts > 1:
@@ -105,11 +101,11 @@ class ContextPrompt(BasePrompt):
         return torch.empty(shape).normal_(std=0.02)
 
     def set_classes(self, names: Sequence[str], tower: TextTower) -> None:
-        """Take other classes: a unified context carries over.
+        """Set the classes; a unified context is kept.
 
         Raises:
-            ValueError: As :meth:`BasePrompt.set_classes`; or a class-specific
-                context has already been learned for another number of them.
+            ValueError: As in :meth:`BasePrompt.set_classes`, or a
+                class-specific context exists for another number of classes.
         """
         clean = clean_class_names(names)
         device = self.ctx.device
@@ -134,9 +130,10 @@ class ContextPrompt(BasePrompt):
         placeholder = ' '.join('X' * M)
         endings: List[List[int]] = []
         for k, name in enumerate(names):
-            # whole, then sliced: in "kite (bird of prey)." the BPE makes
-            # ")." one token, which then travels with the name
-            after = tokenizer.sentence(f'{placeholder} {name}.')[1 + M:]
+            # sliced from the whole sentence: BPE merges the last characters
+            # of "kite (bird of prey)." into one token
+            after = tokenizer.encode(
+                f'{placeholder} {name}.', special_tokens=True)[1 + M:]
             n_name = len(tokenizer.encode(name))
             name_ids, tail = after[:n_name], after[n_name:]
             first = k * M if self.class_specific else 0
@@ -149,11 +146,8 @@ class ContextPrompt(BasePrompt):
             endings.append(parts[self.class_token_position])
         check_lengths(names, [1 + len(row) for row in endings], tower,
                       f'{M} context vectors')
-        n_shared = 0 if self.class_specific else {
-            'end': M,
-            'middle': half,
-            'front': 0
-        }[self.class_token_position]
+        n_shared = 0 if self.class_specific else dict(
+            end=M, middle=half, front=0)[self.class_token_position]
         return PromptSlots(
             prefix=[tokenizer.sot] + endings[0][:n_shared],
             endings=[row[n_shared:] for row in endings],
@@ -162,14 +156,16 @@ class ContextPrompt(BasePrompt):
     def forward(self, tower: TextTower,
                 image_features: Optional[torch.Tensor] = None
                 ) -> List[PromptSet]:
-        """One prompt set with a beginning (P, a, D) for each context; sets of
-        their own where the endings hold context vectors too."""
+        """Return one prompt set with a prefix for each context.
+
+        Where endings hold context vectors too, each context has its own set.
+        """
         if self.slots.device != self.ctx.device:
             self.set_classes(self.class_names, tower)
         if self.n_prompts == 1:
             return [self.slots.fill(tower, self.ctx.flatten(0, -2))]
         sets = [self.slots.fill(tower, ctx.flatten(0, -2)) for ctx in self.ctx]
-        if len(self.slots.endings.places):
+        if len(self.slots.endings.positions):
             return sets
         return [replace(sets[0], prefix=torch.cat([s.prefix for s in sets]))]
 

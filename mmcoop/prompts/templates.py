@@ -23,24 +23,23 @@ TEMPLATE_SETS = {
 
 @MODELS.register_module()
 class TemplatePrompt(BasePrompt):
-    """Class names in templates; nothing is learned.
+    """Hand-written prompts, as in zero-shot CLIP (arXiv 2103.00020).
 
     Args:
-        templates: One template or several ("a photo of a {}."), or names of
-            templates, joined by +: ``name`` (the class name alone),
-            ``generic`` ("a photo of a {}."), ``own`` (the data set's),
-            ``ensemble7``, ``ensemble80``; ``ensemble7+own``, say. The head
-            averages the features of several (a prompt ensemble).
+        templates: One or several templates ("a photo of a {}."), or names of
+            templates joined by +, such as ``ensemble7+own``: ``name`` (the
+            class name alone), ``generic`` ("a photo of a {}."), ``own`` (the
+            data set's), ``ensemble7`` and ``ensemble80`` (CLIP's for
+            ImageNet). The head averages the features of several templates.
         own: The data set's template; ``'${template}'`` in a config.
 
     Attributes:
         texts: The templates, each with ``{}`` for the class name.
 
     Raises:
-        ValueError: A template without exactly one ``{}``, an unknown name, or
-            ``own`` where no data set has one.
+        ValueError: A template lacks exactly one ``{}``, a name is unknown, or
+            the data set has no template of its own.
     """
-
     learned = False
 
     def __init__(self,
@@ -48,7 +47,7 @@ class TemplatePrompt(BasePrompt):
                  own: Optional[str] = None) -> None:
         super().__init__()
         self.templates = templates
-        self.texts = expand(templates, own)
+        self.texts = expand_templates(templates, own)
         bad = [t for t in self.texts if t.count('{}') != 1]
         if bad or not self.texts:
             raise ValueError(
@@ -62,7 +61,8 @@ class TemplatePrompt(BasePrompt):
         slots = []
         for template in self.texts:
             rows = [
-                tower.tokenizer.sentence(template.replace('{}', name))
+                tower.tokenizer.encode(
+                    template.replace('{}', name), special_tokens=True)
                 for name in clean
             ]
             check_lengths(clean, [len(row) for row in rows], tower,
@@ -79,7 +79,7 @@ class TemplatePrompt(BasePrompt):
     def forward(self, tower: TextTower,
                 image_features: Optional[torch.Tensor] = None
                 ) -> List[PromptSet]:
-        """One prompt set for each template."""
+        """Return one prompt set for each template."""
         if self.slots[0].device != tower.positional_embedding.device:
             self.set_classes(self.class_names, tower)
         return [slots.fill(tower) for slots in self.slots]
@@ -88,9 +88,17 @@ class TemplatePrompt(BasePrompt):
         return dict(super().settings(), templates=self.texts)
 
 
-def expand(templates: Union[str, Sequence[str]],
-           own: Optional[str] = None) -> List[str]:
-    """The templates that names of templates stand for; others as they are."""
+def expand_templates(templates: Union[str, Sequence[str]],
+                     own: Optional[str] = None) -> List[str]:
+    """Replace names of templates by the templates that they stand for.
+
+    Args:
+        templates: As in :class:`TemplatePrompt`.
+        own: The data set's template.
+
+    Raises:
+        ValueError: A name is unknown, or ``own`` is needed and missing.
+    """
     if not isinstance(templates, str):
         return list(templates)
     if '{' in templates or ' ' in templates:

@@ -76,8 +76,8 @@ def test_chunks(tower, P):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-def test_split_beginnings(tower):
-    parts = make_set(tower, 5, layers=2).split_beginnings(2)
+def test_split_prefixes(tower):
+    parts = make_set(tower, 5, layers=2).split_prefixes(2)
     assert [part.prefix.shape[0] for part in parts] == [3, 2]
     assert [part.deep.shape[:2] for part in parts] == [(2, 3), (2, 2)]
 

@@ -46,7 +46,7 @@ def test_chunks(tower, class_specific):
     assert saved[1] < saved[0] / n
     # and one chunk is within the budget, but for its rounding
     first = prompt(tower)[0]
-    chunk = first.with_classes(first.layout.cut(n)[0])
+    chunk = first.select_classes(first.layout.split(n)[0])
     assert saved_bytes(lambda: tower(chunk), tower) < 1.3 * 2e-3 * GIB
 
 
@@ -62,7 +62,7 @@ def test_saved_bytes(tower):
 @pytest.mark.parametrize('n', [1, 2, 3, 9])
 def test_cut(lengths, n):
     """Every class once, in order, in at most n parts."""
-    parts = EndingLayout(lengths).cut(n)
+    parts = EndingLayout(lengths).split(n)
     assert len(parts) <= n
     assert [k for p in parts for k in p.layout.lengths] == lengths
     for part in parts:
