@@ -46,7 +46,8 @@ def test_views_are_those_of_the_whole(photos):
     whole, new = draw(photos), draw(photos, 'new')
     for epoch in (0, 5):
         digests = [hashlib.sha256(view['inputs'].numpy().tobytes()).digest()
-                   for view in (whole.get_view(4, epoch), new.get_view(0, epoch))]
+                   for view in (whole.get_view(4, epoch),
+                                new.get_view(0, epoch))]
         assert digests[0] == digests[1]
     new.set_epoch(5)
     assert (new[0]['inputs'] == whole.get_view(4, 5)['inputs']).all()
