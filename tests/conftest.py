@@ -139,7 +139,7 @@ def make_photos(root: Path, counts: dict, size=(48, 40)) -> Path:
 
 
 @pytest.fixture
-def said():
+def logged():
     """What is logged during a test, as a list of messages."""
     import logging
 

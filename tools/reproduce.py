@@ -17,9 +17,10 @@ from typing import Dict, List, Optional
 
 from mmcoop.catalog import CATALOG, SPLITS
 from mmcoop.command_line import add_cfg_options
+from mmcoop.config import check_options
 from mmcoop.methods import (all_methods, get_method, register_configs,
                             sort_methods)
-from mmcoop.protocol.plan import PLANS, Plan, Run
+from mmcoop.protocol.plan import OF_EPOCHS, PLANS, Plan, Run
 
 # options that the plan sets, and what to say instead
 PLANNED = {
@@ -34,7 +35,7 @@ ROOT = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
-    kinds = '\n'.join(f'  {plan.kind:<15} {plan.shows}'
+    kinds = '\n'.join(f'  {plan.kind:<15} {plan.description}'
                       for plan in PLANS.values())
     parser = argparse.ArgumentParser(
         description=f'{__doc__}\nKIND:\n{kinds}',
@@ -81,6 +82,12 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         if key in PLANNED or key.startswith('model.head.prompt.'):
             parser.error(f'--cfg-options {key}: '
                          + PLANNED.get(key, 'choose among --methods'))
+    for method in make_plan(args).chosen:  # a misspelt option, before any run
+        try:
+            check_options(str(method.config), [
+                key for key in args.cfg_options if key not in OF_EPOCHS])
+        except ValueError as error:
+            parser.error(str(error))
     if args.gpus and not args.only_print:
         parser.error('--gpus is for --print: this process is one rank')
     return args
@@ -111,18 +118,18 @@ def check_data(runs: List[Run], data_root: str) -> None:
         learns = run.tool != 'test'
         needed.setdefault(run.dataset, set()).update(
             SPLITS if learns else ['test'])
-    gone = []
+    missing = []
     for name, splits in needed.items():
         known = CATALOG[name]
         sources = find_missing_sources(known, data_root, sorted(splits))
         if sources:
-            gone.append(f'{known.title}:\n'
-                        + describe_sources(known, data_root, sources))
-    if gone:
+            missing.append(f'{known.title}:\n'
+                           + describe_sources(known, data_root, sources))
+    if missing:
         raise SystemExit(
-            'These are missing:\n' + '\n'.join(gone) + '\nSet --cfg-options '
-            'data_root=..., or choose other --datasets. tools/check_data.py '
-            'tells what is there.')
+            'These are missing:\n' + '\n'.join(missing) + '\nSet '
+            '--cfg-options data_root=..., or choose other --datasets. '
+            'tools/check_data.py tells what is there.')
 
 
 def report(plan: Plan, runs: List[Run],

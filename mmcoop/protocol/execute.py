@@ -42,17 +42,17 @@ def result_of(run: Run, work_dir: Path, common: Dict[str, object]
         for options in (result.get('overrides') or {},
                         _as_read(run.options(common))))
     if found != planned:
-        odd = [f'{key}={found.get(key)} (now {planned.get(key)})'
-               for key in sorted({*found, *planned})
-               if found.get(key) != planned.get(key)]
+        changed = [f'{key}={found.get(key)} (now {planned.get(key)})'
+                   for key in sorted({*found, *planned})
+                   if found.get(key) != planned.get(key)]
         raise ValueError(
-            f'{path} was run with other options: {", ".join(odd)}. Give the '
-            'same, or another --work-dir, or remove that folder.')
+            f'{path} was run with other options: {", ".join(changed)}. Give '
+            'the same, or another --work-dir, or remove that folder.')
     return result
 
 
 def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
-            root: Path, say: Callable[[str], None] = print
+            root: Path, log_line: Callable[[str], None] = print
             ) -> Dict[Run, str]:
     """Run what has no result yet; go on after a failure.
 
@@ -63,7 +63,7 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
         root: The repository. Each run is what its command line would do, but
             for what is printed, which goes to ``console.log``, and the CLIP,
             which is loaded once.
-        say: Where a line a run goes.
+        log_line: Takes a line for each run that has ended.
 
     Returns:
         Runs that failed, with the last line of their error.
@@ -99,7 +99,8 @@ def run_all(runs: Sequence[Run], work_dir: Path, common: Dict[str, object],
             done += 1
             seconds = time.perf_counter() - begin
             left = (time.perf_counter() - start) / done * (len(runs) - i)
-            say(f'[{i}/{len(runs)}] {run.folder}: {outcome}, {seconds:.0f} s; '
+            log_line(
+                f'[{i}/{len(runs)}] {run.folder}: {outcome}, {seconds:.0f} s; '
                 f'about {left / 60:.0f} min left')
             free_runs()
     return failed

@@ -38,11 +38,11 @@ class Run:
     @property
     def folder(self) -> str:
         """Where its files go, below the work folder of all runs."""
-        parts = [_place(self), Path(self.backbone).stem
+        parts = [_folder_of(self), Path(self.backbone).stem
                  if self.backbone.endswith('.json') else self.backbone,
                  self.method]
         if self.trained:
-            parts.append(f'from_{_place(self.trained)}')
+            parts.append(f'from_{_folder_of(self.trained)}')
         if self.shots is not None:
             parts.append(f'{self.shots}shot_seed{self.seed}')
         return '/'.join(parts)
@@ -102,7 +102,7 @@ def _relative(path: Path) -> str:
     return str(path) if relative.startswith('..') else relative
 
 
-def _place(run: Run) -> str:
+def _folder_of(run: Run) -> str:
     return run.dataset + (f'-{run.class_subset}' if run.class_subset else '')
 
 
@@ -112,7 +112,7 @@ class Plan:
 
     Attributes:
         kind: A key of :data:`PLANS`.
-        shows: What it is in the paper.
+        description: What it is in the paper.
         methods: Names of registered methods; None: those whose metafiles
             name this kind.
         datasets: Names of the catalogue.
@@ -122,7 +122,7 @@ class Plan:
         source: The data set to learn on, if others are the targets.
     """
     kind: str
-    shows: str
+    description: str
     methods: Optional[Tuple[str, ...]] = None
     datasets: Tuple[str, ...] = ELEVEN
     shots: Tuple[int, ...] = (16, )
@@ -158,10 +158,11 @@ class Plan:
             raise ValueError(f'{self.kind} takes '
                              + ('no source.' if self.source else 'a source.'))
         learned_on = (self.source, ) if self.source else self.datasets
-        odd = set(learned_on) & set(VARIANTS)
-        if odd and any(method.learns for method in self.chosen):
-            raise ValueError(f'{", ".join(sorted(odd))} can only be tested '
-                             'on: there is nothing to learn from.')
+        test_only = set(learned_on) & set(VARIANTS)
+        if test_only and any(method.learns for method in self.chosen):
+            raise ValueError(
+                f'{", ".join(sorted(test_only))} can only be tested on: there '
+                'is nothing to learn from.')
         if self.kind == 'words' and any(m.comparison for m in self.chosen):
             raise ValueError('words: only prompt learners have a context that '
                              'can be read.')

@@ -65,7 +65,7 @@ class TestCatalogue:
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', list(CATALOG))
-def test_every_layout(name, tmp_path, said):
+def test_every_layout(name, tmp_path, logged):
     tree(tmp_path, name)
     before = sorted(tmp_path.rglob('*'))
     expected = {
@@ -87,7 +87,7 @@ def test_every_layout(name, tmp_path, said):
         sizes = CATALOG[name].sizes
         published = sizes.get(split, sizes.get('train'))
         assert sum(f'{size} {split} images (published: {published})' in m
-                   and 'not comparable' in m for m in said) == 1
+                   and 'not comparable' in m for m in logged) == 1
     assert sorted(tmp_path.rglob('*')) == before  # nothing is written
 
 
@@ -260,17 +260,17 @@ def real_lists(root, name, coop_splits):
     return split_file
 
 
-def test_cut_lists_are_said(said, tmp_path, coop_splits):
+def test_cut_lists_are_said(logged, tmp_path, coop_splits):
     dataset = CoOpDataset('eurosat', 'test', str(DATA))
     assert len(dataset) == 50 and dataset.CLASSES[9] == 'Sea or Lake'
     assert dataset.metainfo['lists'] == 'other sizes'
     CoOpDataset('eurosat', 'test', str(DATA))  # said once
-    assert sum('50 test images (published: 8100)' in m for m in said) == 1
-    said.clear()
+    assert sum('50 test images (published: 8100)' in m for m in logged) == 1
+    logged.clear()
     real_lists(tmp_path, 'caltech101', coop_splits)
     train = CoOpDataset('caltech101', 'train', str(tmp_path))
     assert len(train) == 4128 and train.metainfo['lists'] == 'published'
-    assert not said
+    assert not logged
 
 
 @pytest.mark.parametrize('name', ['eurosat', 'caltech101'])

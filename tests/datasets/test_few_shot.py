@@ -95,10 +95,10 @@ def test_the_global_generators_are_left_alone(photos):
     assert draws[0] == draws[1]
 
 
-def test_fewer_images_than_shots(photos, said):
+def test_fewer_images_than_shots(photos, logged):
     dataset = FewShotDataset(folder(photos), shots=5)
     assert len(dataset) == 14
-    assert any('grass (4)' in message for message in said)
+    assert any('grass (4)' in message for message in logged)
 
 
 @pytest.mark.parametrize('shots', [0, -1])

@@ -44,7 +44,7 @@ def test_of_the_real_archive(name, tmp_path, coop_splits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', list(CLASSES))
-def test_every_archive(name, tmp_path, said):
+def test_every_archive(name, tmp_path, logged):
     splits = small_splits(name)
     raw_tree(tmp_path, name, splits)
     before = sorted(tmp_path.rglob('*'))
@@ -64,7 +64,7 @@ def test_every_archive(name, tmp_path, said):
     assert sorted(tmp_path.rglob('*')) == before  # nothing is written
     split_file = CATALOG[name].split_file
     assert sum(split_file.origin in m and 'not the published split' in m
-               and 'by the published rule' in m for m in said) == 3
+               and 'by the published rule' in m for m in logged) == 3
 
 
 def test_it_is_the_same_everywhere(tmp_path):
@@ -86,14 +86,14 @@ def test_it_is_the_same_everywhere(tmp_path):
     assert names != sorted(names)  # it is a draw
 
 
-def test_a_split_file_goes_first(tmp_path, said):
+def test_a_split_file_goes_first(tmp_path, logged):
     splits = small_splits('oxford_pets')
     raw_tree(tmp_path, 'oxford_pets', splits)
     path = tmp_path / 'oxford_pets/split_zhou_OxfordPets.json'
     path.write_text(json.dumps(splits))
     dataset = CoOpDataset('oxford_pets', 'val', str(tmp_path))
     assert len(dataset) == 6
-    assert not any('by the published rule' in message for message in said)
+    assert not any('by the published rule' in message for message in logged)
 
 
 def test_too_few_images(tmp_path):

@@ -134,7 +134,7 @@ class TestFolder:
         with pytest.raises(ValueError, match='only image of its class'):
             FolderDataset(str(photos))
 
-    def test_hidden_and_other_files(self, photos, said):
+    def test_hidden_and_other_files(self, photos, logged):
         before = FolderDataset(str(photos))
         names = [before.get_data_info(i)['img_path']
                  for i in range(len(before))]
@@ -145,7 +145,7 @@ class TestFolder:
         after = FolderDataset(str(photos))
         assert names == [after.get_data_info(i)['img_path']
                          for i in range(len(after))]
-        assert any('1 files' in m and 'phone.heic' in m for m in said)
+        assert any('1 files' in m and 'phone.heic' in m for m in logged)
 
     def test_a_class_named_train(self, tmp_path):
         make_photos(tmp_path / 'a', {'bus': 3, 'train': 3})

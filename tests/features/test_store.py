@@ -71,27 +71,27 @@ def test_what_is_written_is_read(store):
 
 
 @pytest.mark.parametrize('size', [0, 3, 200, -1], ids=str)
-def test_a_part_cut_short_is_named_and_left_out(store, said, size):
+def test_a_part_cut_short_is_named_and_left_out(store, logged, size):
     write(store, range(5))
     broken, = store.folder.glob('part-*')
     write(store, range(5, 8))
     whole = broken.read_bytes()
     broken.write_bytes(whole[:size])
     assert set(read(store, range(8))) == {5, 6, 7}
-    warning, = [line for line in said if 'cannot be read' in line]
+    warning, = [line for line in logged if 'cannot be read' in line]
     assert str(broken) in warning
 
 
-def test_a_part_with_something_else(store, said):
+def test_a_part_with_something_else(store, logged):
     from safetensors.torch import save_file
     path = store.folder / f'part-{"0" * 32}.safetensors'
     save_file(dict(keys=torch.zeros(2, 32, dtype=torch.uint8),
                    features=torch.zeros(3, 64)), path)
     assert not read(store, range(3))
-    assert any(str(path) in line for line in said)
+    assert any(str(path) in line for line in logged)
 
 
-def test_a_write_that_fails_leaves_nothing(store, said, monkeypatch):
+def test_a_write_that_fails_leaves_nothing(store, logged, monkeypatch):
     def full(*args):
         raise OSError(28, 'No space left on device')
 
@@ -100,16 +100,16 @@ def test_a_write_that_fails_leaves_nothing(store, said, monkeypatch):
         write(store, range(5))
         write(store, range(5))
     assert [p.name for p in store.folder.iterdir()] == ['meta.json']
-    warning, = [line for line in said if 'cannot be written' in line]
+    warning, = [line for line in logged if 'cannot be written' in line]
     assert 'No space left' in warning and 'MMCOOP_CACHE' in warning
 
 
-def test_a_folder_that_cannot_be_made(tmp_path, said):
+def test_a_folder_that_cannot_be_made(tmp_path, logged):
     (tmp_path / 'file').touch()
     store = FeatureStore(tmp_path / 'file' / 'features', META)
     write(store, range(3))
     assert not read(store, range(3))
-    assert len([line for line in said if 'cannot be written' in line]) == 1
+    assert len([line for line in logged if 'cannot be written' in line]) == 1
 
 
 def writer(folder, rounds):
@@ -133,14 +133,14 @@ def test_two_processes_at_once(store):
 
 
 @pytest.mark.slow
-def test_a_killed_writer(store, said):
+def test_a_killed_writer(store, logged):
     process = writer(store.folder, 10**6)
     time.sleep(.3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     (store.folder / f'.{"0" * 32}.tmp').write_bytes(b'half a part')
     found = read(FeatureStore(store.folder, META), range(60))
-    assert found and not any('cannot be read' in line for line in said)
+    assert found and not any('cannot be read' in line for line in logged)
     for i, feature in found.items():
         assert torch.equal(feature, value(i))
 

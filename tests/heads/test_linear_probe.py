@@ -99,12 +99,12 @@ def test_the_chosen_fit_is_scikit_learns(clouds, recwarn):
     assert not recwarn.list
 
 
-def test_what_has_not_converged_is_said_once(clouds, monkeypatch, said,
+def test_what_has_not_converged_is_said_once(clouds, monkeypatch, logged,
                                              recwarn):
     monkeypatch.setattr(linear_probe, 'MAX_ITER', 2)
     trace = search_C(*clouds).trace
     short = [row for row in trace if not row['converged']]
-    lines = [line for line in said if 'converged' in line]
+    lines = [line for line in logged if 'converged' in line]
     assert len(lines) == 1 and not recwarn.list
     assert len(short) > 5 and f'{len(short)} of {len(trace)} ' in lines[0]
 

@@ -53,9 +53,9 @@ class TestMistakes:
         with pytest.raises(ValueError, match='at least one|empty names'):
             model.set_classes(names)
 
-    def test_equal_names_are_said(self, small_clip, said):
+    def test_equal_names_are_said(self, small_clip, logged):
         build(small_clip, ['missile', 'cat', 'missile'])
-        assert any("['missile']" in message for message in said)
+        assert any("['missile']" in message for message in logged)
 
     def test_bad_template(self):
         for templates in ('a photo.', ['{} of {}'], []):

@@ -196,7 +196,7 @@ class TestVisualPrompts:
                           prompt=self.prompt)))
 
     def test_the_feature_cache_says_why_not(self, tmp_path, photos,
-                                            small_clip, said):
+                                            small_clip, logged):
         runner = RUNNERS.build(custom_config(
             tmp_path, photos, small_clip, max_epochs=1,
             **{'model.head.prompt': dict(_delete_=True, **self.prompt)}))

@@ -35,9 +35,9 @@ def runs(small_clip):
 @pytest.mark.slow
 def test_as_the_command_lines(tmp_path, common, runs):
     """Same results, same learned vectors, whatever ran before."""
-    here, there, said = tmp_path / 'here', tmp_path / 'there', []
-    assert run_all(runs, here, common, ROOT, said.append) == {}
-    assert len(said) == 3 and 'about 0 min left' in said[-1]
+    here, there, logged = tmp_path / 'here', tmp_path / 'there', []
+    assert run_all(runs, here, common, ROOT, logged.append) == {}
+    assert len(logged) == 3 and 'about 0 min left' in logged[-1]
     for run in runs:
         words = run.command(there, common, ROOT)
         subprocess.run([sys.executable, *words], check=True, timeout=300,
@@ -58,17 +58,17 @@ def test_as_the_command_lines(tmp_path, common, runs):
 @pytest.mark.slow
 def test_failures_do_not_stop_the_others(tmp_path, common, runs):
     broken = dict(common, max_epochs='x')  # an option of trainings alone
-    said = []
-    failed = run_all(runs, tmp_path, broken, ROOT, said.append)
+    logged = []
+    failed = run_all(runs, tmp_path, broken, ROOT, logged.append)
     assert set(failed) == set(runs[1:])
     assert 'max_epochs=x: a whole number' in failed[runs[1]]
     assert failed[runs[2]] == 'its training failed'
     log = tmp_path / runs[1].folder / 'console.log'
-    assert 'Traceback' in log.read_text() and str(log) in said[1]
+    assert 'Traceback' in log.read_text() and str(log) in logged[1]
     assert result_of(runs[0], tmp_path, broken) is not None
     # again, mended
     assert result_of(runs[1], tmp_path, common) is None
-    assert not run_all(runs[1:], tmp_path, common, ROOT, said.append)
+    assert not run_all(runs[1:], tmp_path, common, ROOT, logged.append)
     assert result_of(runs[2], tmp_path, common)['num_images'] == 25
 
 

@@ -51,7 +51,7 @@ def test_zero_shot_has_neither_shots_nor_seed(tmp_path):
     assert record.class_subset == 'new'
 
 
-def test_what_is_left_out(tmp_path, said):
+def test_what_is_left_out(tmp_path, logged):
     write_result(tmp_path / 'a', method=None)
     write_result(tmp_path / 'b', dataset=None)
     write_result(tmp_path / 'c', evaluated_on='val')
@@ -59,11 +59,12 @@ def test_what_is_left_out(tmp_path, said):
     write_result(tmp_path / 'e', selected_on=False)
     record, = read_records([tmp_path])
     assert record.path.parent.name == 'e' and record.selected_on is None
-    assert said == ['2 result files name no method or no data set: left out.']
+    assert logged == [
+        '2 result files name no method or no data set: left out.']
 
 
 @pytest.mark.parametrize('newer', ['a', 'b'])
-def test_the_newer_of_two_counts(tmp_path, said, newer):
+def test_the_newer_of_two_counts(tmp_path, logged, newer):
     for name in 'ab':
         write_result(
             tmp_path / name,
@@ -72,7 +73,7 @@ def test_the_newer_of_two_counts(tmp_path, said, newer):
     os.utime(tmp_path / 'a/result.json', (0, 0))  # a date may come of copying
     record, = read_records([tmp_path])
     assert record.top1 == 1
-    message, = said
+    message, = logged
     assert message.startswith(
         f'two results of one run: {tmp_path / newer / "result.json"} counts')
     assert str(tmp_path / 'a') in message and str(tmp_path / 'b') in message
@@ -83,17 +84,17 @@ def test_the_newer_of_two_counts(tmp_path, said, newer):
     dict(clip='RN101'), dict(method='mine'), dict(class_subset='base'),
     dict(dataset='dtd'), dict(selected_on='save_best')
 ])
-def test_other_runs_are_not_the_same(tmp_path, said, change):
+def test_other_runs_are_not_the_same(tmp_path, logged, change):
     write_result(tmp_path / 'a')
     write_result(tmp_path / 'b', **change)
     assert len(read_records([tmp_path])) == 2
-    assert not said
+    assert not logged
 
 
-def test_a_folder_in_a_folder_counts_once(tmp_path, said):
+def test_a_folder_in_a_folder_counts_once(tmp_path, logged):
     write_result(tmp_path / 'a')
     assert len(read_records([tmp_path, tmp_path / 'a'])) == 1
-    assert not said
+    assert not logged
 
 
 @pytest.mark.parametrize('text,says', [

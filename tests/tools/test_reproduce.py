@@ -168,6 +168,8 @@ def test_what_cannot_be_run(tmp_path, options, towers, capsys):
             (['few-shot', '--datasets', 'mnist'], 'mnist'),
             (['few-shot', '--gpus', '2'], '--gpus is for --print'),
             (['few-shot', '--cfg-options', 'shots=4'], 'say --shots'),
+            (['few-shot', '--cfg-options', 'cached_view=4'],
+             "did you mean 'cached_views'"),
             (['few-shot', '--cfg-options', 'model.head.prompt.n_ctx=4'],
              'among --methods')):
         with pytest.raises(SystemExit):
