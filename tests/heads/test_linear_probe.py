@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmcoop import resolve
 from mmcoop.catalog import find
 from mmcoop.clip import ImageTower
-from mmcoop.datasets.coop_dataset import list_class_folders, load_wordnet_ids
+from mmcoop.datasets.imagenet import list_class_folders, load_wordnet_ids
 from mmcoop.heads import LinearProbeHead
 from mmcoop.registry import DATASETS
 
