@@ -1,5 +1,6 @@
 """mmengine's Runner, adapted to few-shot runs on a frozen CLIP."""
 import atexit
+import gc
 import os
 from typing import Any, Optional
 
@@ -151,6 +152,8 @@ def check_amp(cfg: Config) -> None:
 
 
 def _leave_group() -> None:
+    gc.unfreeze()
+    gc.collect()  # DDP's reducer would keep the group's threads alive
     if is_distributed():
         torch.distributed.destroy_process_group()
 
