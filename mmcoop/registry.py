@@ -27,7 +27,8 @@ def _make_registry(name: str, *locations: str) -> Registry:
         locations=[f'mmcoop.{location}' for location in locations])
 
 
-MODELS = _make_registry('MODELS', 'models', 'prompts', 'heads', 'losses')
+MODELS = _make_registry('MODELS', 'models', 'prompts', 'heads', 'losses',
+                        'engine')
 DATASETS = _make_registry('DATASETS', 'datasets', 'demo')
 TRANSFORMS = _make_registry('TRANSFORMS', 'datasets', 'demo')
 HOOKS = _make_registry('HOOKS', 'engine')

@@ -1,4 +1,5 @@
 """The frozen CLIP: loading, its two towers, its tokenizer, the text engine."""
+from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
@@ -8,15 +9,17 @@ from .tokenizer import Tokenizer
 from .weights import CLIPLoadError
 
 __all__ = [
-    'CLIPLoadError', 'EndingLayout', 'FrozenCLIP', 'FrozenModule',
-    'ImageTower', 'LearnedImageTower', 'PromptSet', 'TextDivider',
-    'TextTower', 'Tokenizer', 'keep_clips', 'load_clip', 'read_image_size'
+    'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
+    'FrozenModule', 'ImageTower', 'LearnedImageTower', 'PromptSet',
+    'TextDivider', 'TextTower', 'Tokenizer', 'keep_clips', 'load_clip',
+    'read_architecture', 'read_image_size'
 ]
 
 
 def __getattr__(name: str):
     # loading imports open_clip, which takes seconds
-    if name in ('keep_clips', 'load_clip', 'read_image_size'):
+    if name in ('keep_clips', 'load_clip', 'read_architecture',
+                'read_image_size'):
         from . import loading
         return getattr(loading, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

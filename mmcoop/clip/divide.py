@@ -12,6 +12,7 @@ from .prompt_set import PromptSet
 from .text_tower import TextTower
 
 GIB = 2**30
+EVALUATION_TOKENS = 2**16  # encoded at once without gradients
 
 
 def saved_bytes(function: Callable[[], torch.Tensor],
@@ -48,6 +49,7 @@ class TextDivider:
             prefixes, then by classes) with activation checkpointing. That
             costs about 1.5 times the computation, and memory no longer grows
             with the number of classes or prefixes. None sets no limit.
+            Without gradients chunks are of a fixed size.
 
     Raises:
         ValueError: ``memory`` is not a positive number.
@@ -94,16 +96,20 @@ class TextDivider:
         # by prefixes first: each chunk of classes encodes all prefixes again
         groups = prompts.split_prefixes(min(n, len(prompts.prefix)))
         classes = prompts.layout.split(-(-n // len(groups)))
-        run = partial(checkpoint, tower, use_reentrant=False,
-                      preserve_rng_state=False)
+        run = tower if not torch.is_grad_enabled() else partial(
+            checkpoint, tower, use_reentrant=False, preserve_rng_state=False)
         return torch.cat([
             torch.cat([run(group.select_classes(part)) for part in classes],
                       dim=1) for group in groups])
 
     def _number_of_chunks(self, tower: TextTower, prompts: PromptSet) -> int:
+        lengths = prompts.layout.lengths
+        if not torch.is_grad_enabled():  # nothing is saved: 1 GiB at most
+            tokens = len(prompts.prefix) * sum(lengths)
+            return min(len(lengths) * len(prompts.prefix),
+                       -(-tokens // EVALUATION_TOKENS))
         if self.memory is None:
             return 1
-        lengths = prompts.layout.lengths
         half = torch.is_autocast_enabled(prompts.prefix.device.type)
         key = (prompts.prefix.shape, half, max(lengths))
         if key not in self._bytes_per_token:

@@ -1,11 +1,13 @@
 """Base class of the frozen towers."""
 import zlib
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
+
+from .architecture import Architecture
 
 
 class FrozenModule(nn.Module):
@@ -85,6 +87,13 @@ class FrozenCLIP:
     text_tower: FrozenModule
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the towers are made of."""
+        return replace(
+            self.image_tower.architecture,
+            text_layers=len(self.text_tower.transformer.resblocks))
 
 
 def _drop_own_tensors(module, state_dict, prefix, local_metadata) -> None:

@@ -4,7 +4,9 @@ from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
+from .architecture import VIT, Architecture
 from .frozen import FrozenModule
 
 # per thread; a MobileNet on whole batches was 1.3 (of 32) to 2 times (of 100)
@@ -42,8 +44,8 @@ class ImageTower(FrozenModule):
         self.freeze()
 
     def forward(self, images: torch.Tensor,
-                prompts: Optional[torch.Tensor] = None
-                ) -> Tuple[torch.Tensor]:
+                prompts: Optional[torch.Tensor] = None,
+                patches: bool = False) -> Tuple[torch.Tensor]:
         """Encode normalised images.
 
         Args:
@@ -52,9 +54,12 @@ class ImageTower(FrozenModule):
                 (VPT-deep, Jia et al., ECCV 2022, arXiv 2203.12119): V tokens
                 after the patches at the input of layers 0 to L - 1, where
                 those of a layer replace those of the layer before.
+            patches: Whether to return features of the patches too.
 
         Returns:
-            ((B, E), ), features before L2 normalisation.
+            ((B, E), ), features before L2 normalisation. With ``patches``
+            ((B, 1 + M, E), ): after the pooled feature those of M patches,
+            as the tower projects them.
 
         Raises:
             ValueError: The images have another size, or the tower does not
@@ -66,54 +71,73 @@ class ImageTower(FrozenModule):
                 f'but this CLIP takes {self.image_size} x {self.image_size}: '
                 'set the sizes (scale, crop_size) in the data pipeline.')
         if prompts is not None:
-            self.check_prompts(len(prompts))
+            self.architecture.check_visual_prompts(len(prompts))
+        if patches:
+            self.architecture.check_patches()
         parts = [images]
         if images.device.type == 'cpu':
             parts = images.split(CPU_IMAGES * torch.get_num_threads())
         with self.autocast(images.device):
             features = torch.cat([
-                self.visual(part) if prompts is None
-                else self._encode_prompted(part, prompts) for part in parts])
+                self._encode(part, prompts, patches) for part in parts])
         return (features if self.dtype is None else features.float(), )
 
-    def check_prompts(self, depth: int) -> None:
-        """Check that the tower supports visual prompts in ``depth`` layers.
-
-        Raises:
-            ValueError: The tower is not a Vision Transformer of open_clip, or
-                has fewer layers.
-        """
-        from open_clip.transformer import VisionTransformer
-        if not isinstance(self.visual, VisionTransformer):
-            raise ValueError(
-                'visual prompts are tokens of a Vision Transformer, and the '
-                f'image tower of this CLIP is a {type(self.visual).__name__}: '
-                'take a ViT (model.clip.model_name=ViT-B-16).')
-        layers = len(self.visual.transformer.resblocks)
-        if depth > layers:
-            raise ValueError(f'visual prompts in {depth} layers, but the '
-                             f'image tower has {layers}.')
+    @property
+    def architecture(self) -> Architecture:
+        """Its part of the CLIP's architecture; no text layers."""
+        kind, layers = type(self.visual).__name__, 0
+        if kind == VIT:
+            layers = len(self.visual.transformer.resblocks)
+        return Architecture(self.image_size, kind, layers, 0)
 
     @property
     def width(self) -> int:
         """Width W of a Vision Transformer's tokens."""
         return self.visual.transformer.width
 
-    def _encode_prompted(self, images: torch.Tensor,
-                         prompts: torch.Tensor) -> torch.Tensor:
-        """Encode (B, 3, H, W) with prompts (L, V, W) into (B, E)."""
-        visual, V = self.visual, prompts.shape[1]
-        x = visual._embeds(images)  # (B, 1 + patches, W), after ln_pre
+    def _encode(self, images: torch.Tensor, prompts: Optional[torch.Tensor],
+                patches: bool) -> torch.Tensor:
+        if prompts is None and not patches:
+            return self.visual(images)
+        if type(self.visual).__name__ == VIT:
+            return self._encode_vit(images, prompts, patches)
+        return self._encode_resnet(images)
+
+    def _encode_vit(self, images: torch.Tensor,
+                    prompts: Optional[torch.Tensor],
+                    patches: bool) -> torch.Tensor:
+        """Encode (B, 3, H, W) with prompts (L, V, W) or None."""
+        visual = self.visual
+        x = visual._embeds(images)  # (B, 1 + M, W), after ln_pre
         T = x.shape[1]
         for layer, block in enumerate(visual.transformer.resblocks):
-            if layer < len(prompts):
-                tokens = prompts[layer].to(x.dtype).expand(len(x), V, -1)
+            if prompts is not None and layer < len(prompts):
+                tokens = prompts[layer].to(x.dtype).expand(len(x), -1, -1)
                 if layer == 0:  # the norm is token by token
                     tokens = visual.ln_pre(tokens)
                 x = torch.cat([x[:, :T], tokens], dim=1)
             x = block(x)
-        pooled, _ = visual._pool(x[:, :T])
+        pooled, tokens = visual._pool(x[:, :T])
+        if patches:
+            pooled = torch.cat([pooled[:, None], tokens], dim=1)
         return pooled if visual.proj is None else pooled @ visual.proj
+
+    def _encode_resnet(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode (B, 3, H, W): the pooled feature, then all positions."""
+        visual, pool = self.visual, self.visual.attnpool
+        x = visual.stem(images)
+        for layer in (visual.layer1, visual.layer2, visual.layer3,
+                      visual.layer4):
+            x = layer(x)
+        x = x.flatten(2).mT  # (B, M, C)
+        x = torch.cat([x.mean(1, keepdim=True), x], dim=1)
+        x = x + pool.positional_embedding.to(x.dtype)
+        # the published pooling queries its mean alone; here all positions do
+        q, k, v = (
+            proj(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+            for proj in (pool.q_proj, pool.k_proj, pool.v_proj))
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return pool.c_proj(mixed.transpose(1, 2).flatten(2))
 
     @property
     def out_channels(self) -> int:

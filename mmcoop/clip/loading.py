@@ -17,6 +17,7 @@ from open_clip.pretrained import (download_pretrained,
                                   download_pretrained_from_url,
                                   get_pretrained_cfg)
 
+from .architecture import Architecture
 from .frozen import FrozenCLIP
 from .image_tower import ImageTower
 from .text_tower import TextTower
@@ -237,10 +238,10 @@ def _warn_of_gelu(name: str, path: Optional[str],
             'current', logging.WARNING)
 
 
-def read_image_size(model_name: Optional[str] = None,
-                    pretrained: Optional[str] = None,
-                    **options) -> int:
-    """Read the image size of a CLIP in pixels, without building the model.
+def read_architecture(model_name: Optional[str] = None,
+                      pretrained: Optional[str] = None,
+                      **options) -> Architecture:
+    """Read sizes and kinds of a CLIP's towers without building the model.
 
     Args:
         model_name: As in :func:`load_clip`.
@@ -251,25 +252,23 @@ def read_image_size(model_name: Optional[str] = None,
     Raises:
         CLIPLoadError: As in :func:`load_clip`.
     """
-    if model_name and ':' in model_name:
-        try:
-            size = get_model_config(model_name)['vision_cfg']['image_size']
-        except Exception as error:
-            raise CLIPLoadError(f'cannot read the config of the CLIP '
-                                f'{model_name!r}: {error}') from error
-    elif model_name:
-        name = _register_config(model_name)
-        size = get_model_config(name)['vision_cfg'].get('image_size', 224)
-    else:
+    if not model_name:
         path, _ = _weight_file(None, pretrained, None)
         state, _ = read_state_dict(path)
         if 'visual.conv1.weight' not in state:
             raise CLIPLoadError(f'{path} is no CLIP in OpenAI\'s layout: give '
                                 'clip.model_name too.')
-        vit = 'visual.positional_embedding' in state
-        table = state['visual.' + ('' if vit else 'attnpool.')
-                      + 'positional_embedding']
-        grid = round((len(table) - 1)**0.5)
-        patch = state['visual.conv1.weight'].shape[-1] if vit else 32
-        size = grid * patch
-    return size if isinstance(size, int) else size[0]
+        return Architecture.from_state_dict(state)
+    if ':' not in model_name:
+        return Architecture.from_config(
+            get_model_config(_register_config(model_name)))
+    try:
+        return Architecture.from_config(get_model_config(model_name))
+    except Exception as error:
+        raise CLIPLoadError(f'cannot read the config of the CLIP '
+                            f'{model_name!r}: {error}') from error
+
+
+def read_image_size(**clip) -> int:
+    """Image size of a CLIP in pixels; see :func:`read_architecture`."""
+    return read_architecture(**clip).image_size

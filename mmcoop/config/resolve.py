@@ -18,6 +18,7 @@ from .selection import check_selection, make_validation_draw
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+WARMUP_LR = 1e-5  # of the published recipes
 PLACEHOLDER = re.compile(r'\$\{([^{}]*)\}')
 WHOLE_NUMBERS = ('shots', 'max_epochs', 'cached_views')
 
@@ -162,6 +163,12 @@ def _max_epochs(resolver: _Resolver) -> int:
         'recipe_epochs', 'max_epochs')
 
 
+def _warmup_factor(resolver: _Resolver) -> float:
+    """The first epoch's learning rate, 1e-5, as a part of the full one."""
+    lr = resolver.value('optim_wrapper.optimizer.lr', 'warmup_factor')
+    return WARMUP_LR / lr
+
+
 def _num_classes(resolver: _Resolver) -> int:
     """Classes of a published data set, or of the part that is taken."""
     known = resolver.published()
@@ -210,6 +217,7 @@ DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
     template=_template,
     recipe_epochs=_recipe_epochs,
     max_epochs=_max_epochs,
+    warmup_factor=_warmup_factor,
     num_classes=_num_classes,
     image_size=_image_size,
     val_dataset=_val_dataset,

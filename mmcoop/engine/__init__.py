@@ -6,11 +6,16 @@ from .feature_hook import FeatureCacheHook
 from .fit_loop import FitLoop
 from .gradient_rule import GradientRuleOptimWrapper
 from .optim import LearnedOnlyConstructor
+from .prograd import ProGradOptimWrapper, ZeroShotDistillation
+from .promptsrc import (GaussianAverageHook, ImageConsistency,
+                        LogitConsistency, TextConsistency)
 from .result_hook import ResultHook
 from .runner import FewShotRunner
 
 __all__ = [
     'ClassNamesHook', 'CompareZeroShotHook', 'EpochHook', 'FeatureCacheHook',
-    'FewShotRunner', 'FitLoop', 'GradientRuleOptimWrapper',
-    'LearnedOnlyConstructor', 'ResultHook', 'SafeCheckpointHook'
+    'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
+    'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
+    'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
+    'SafeCheckpointHook', 'TextConsistency', 'ZeroShotDistillation'
 ]

@@ -81,6 +81,12 @@ class PromptLearnerHead(RecordedHead):
         return self.prompt.class_names
 
     @property
+    def needs_unprompted(self) -> bool:
+        """Whether a regulariser compares with unprompted image features."""
+        return any(regularizer.needs_unprompted
+                   for regularizer in self.regularizers.values())
+
+    @property
     def fixes_classes(self) -> bool:
         """Whether what is learned has its shape from the classes."""
         return getattr(self.prompt, 'class_specific', False)
@@ -163,14 +169,13 @@ class PromptLearnerHead(RecordedHead):
         # Prompts that see images differ from rank to rank
         shared = self.training and torch.is_grad_enabled() \
             and not prompt.sees_images
-        sets = [
-            F.normalize(
-                self.divider.encode(self.text_tower, prompts, shared).float(),
-                dim=-1) for prompts in prompt(self.text_tower, *args)
-        ]
+        sets = [self.divider.encode(self.text_tower, prompts, shared).float()
+                for prompts in prompt(self.text_tower, *args)]
         # (prompts of a class, K, E) or (prompts of a class, B, K, E)
         features = torch.stack(sets) if prompt.sees_images else torch.cat(sets)
-        if len(features) == 1:
+        if prompt.combine != 'unnormalized':
+            features = F.normalize(features, dim=-1)
+        if len(features) == 1 and prompt.combine != 'unnormalized':
             return features[0]
         if prompt.combine == 'logits':
             return features
@@ -182,46 +187,57 @@ class PromptLearnerHead(RecordedHead):
 
     def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
         """Logits (B, K) in fp32 from image features ((B, E), )."""
-        image = self._normalise(feats)
-        return self.compute_logits(image, self.text_features(image))
+        image, patches = self._normalise(feats)
+        return self.compute_logits(image, self.text_features(image), patches)
 
-    def _normalise(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
-        return F.normalize(self.pre_logits(feats).float(), dim=-1)
+    def _normalise(self, feats: Tuple[torch.Tensor]
+                   ) -> Tuple[torch.Tensor, Optional[torch.Tensor]]:
+        """Pooled features (B, E), and those of patches (B, M, E) or None."""
+        features = F.normalize(self.pre_logits(feats).float(), dim=-1)
+        if self.prompt.sees_patches:
+            return features[:, 0], features[:, 1:]
+        return features, None
 
-    def compute_logits(self, image: torch.Tensor,
-                       text: torch.Tensor) -> torch.Tensor:
+    def compute_logits(self, image: torch.Tensor, text: torch.Tensor,
+                       patches: Optional[torch.Tensor] = None
+                       ) -> torch.Tensor:
         """Logits (B, K) in fp32.
 
         Args:
             image: (B, E), L2-normalised.
             text: What :meth:`text_features` gives for them.
+            patches: (B, M, E), L2-normalised, if the prompt sees patches.
         """
-        scale = self.text_tower.logit_scale.float().exp()
         # half-precision logits of a thousand classes cost accuracy
         with torch.autocast(image.device.type, enabled=False):
-            image = scale * image
-            if not self.prompt.sees_images:
-                logits = image @ text.mT  # (B, K) or (S, B, K)
-            else:
-                logits = (text @ image[..., None]).squeeze(-1)
-            return logits if logits.ndim == 2 else logits.mean(0)
+            return self.text_tower.logit_scale.float().exp() \
+                * self.prompt.compare(image, text, patches)
 
     def loss(self, feats: Tuple[torch.Tensor], data_samples: list,
              **kwargs) -> dict:
         """The classification loss, and one for each regulariser.
 
         With regularisers it is ``loss_cls``; mmengine adds them up.
+
+        Args:
+            feats: Image features ((B, E), ); before them, if
+                ``needs_unprompted``, those of the tower without visual
+                prompts.
+            data_samples: Data samples with the labels.
+            **kwargs: Arguments of the classification loss.
         """
-        image = self._normalise(feats)
+        image, patches = self._normalise(feats)
         text = self.text_features(image)
-        logits = self.compute_logits(image, text)
+        logits = self.compute_logits(image, text, patches)
         losses = self._get_loss(logits, data_samples, **kwargs)
         if self.regularizers:
             inputs = LossInputs(
                 class_features=text, image_features=image, logits=logits,
                 logit_scale=self.text_tower.logit_scale.float().exp(),
                 hand_written_features=self.hand_written
-                and self.hand_written_features())
+                and self.hand_written_features(),
+                unprompted_image_features=self._normalise(feats[:1])[0]
+                if self.needs_unprompted else None)
             losses['loss_cls'] = losses.pop('loss')
             losses.update((f'loss_{name}', regularizer(inputs))
                           for name, regularizer in self.regularizers.items())

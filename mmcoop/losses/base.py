@@ -19,12 +19,15 @@ class LossInputs:
         logit_scale: The factor of cosines in the logits.
         hand_written_features: (K, E), L2-normalised, of hand-written prompts;
             None if the head has none.
+        unprompted_image_features: (B, E), L2-normalised, of the image tower
+            without visual prompts; None unless a regulariser needs them.
     """
     class_features: torch.Tensor
     image_features: torch.Tensor
     logits: torch.Tensor
     logit_scale: torch.Tensor
     hand_written_features: Optional[torch.Tensor] = None
+    unprompted_image_features: Optional[torch.Tensor] = None
 
 
 class Regularizer(BaseModule):
@@ -36,8 +39,11 @@ class Regularizer(BaseModule):
 
     Attributes:
         needs_hand_written: Whether it compares with hand-written prompts.
+        needs_unprompted: Whether it compares with image features of the tower
+            without visual prompts.
     """
     needs_hand_written = False
+    needs_unprompted = False
 
     def __init__(self, weight: float = 1.0,
                  name: Optional[str] = None) -> None:

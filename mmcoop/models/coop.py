@@ -6,6 +6,7 @@ from mmpretrain.models.classifiers import ImageClassifier
 
 from ..clip import FrozenCLIP, LearnedImageTower
 from ..heads import PromptLearnerHead, RecordedHead
+from ..prompts import BasePrompt
 from ..registry import MODELS
 
 
@@ -43,6 +44,8 @@ class CoOp(ImageClassifier):
         if isinstance(head, dict) and isinstance(head.get('prompt'), dict):
             # before the CLIP is loaded, so that mistakes show at once
             head = dict(head, prompt=MODELS.build(head['prompt']))
+            if not isinstance(clip, FrozenCLIP):
+                _check_architecture(head['prompt'], clip)
         if not isinstance(clip, FrozenCLIP):
             from ..clip import load_clip  # imports open_clip
             clip = load_clip(**clip)
@@ -66,14 +69,16 @@ class CoOp(ImageClassifier):
             init_cfg=init_cfg)
         self.clip_name = clip_name
         prompt = getattr(self.head, 'prompt', None)
-        if prompt is not None and prompt.prompts_images:
+        self.sees_patches = getattr(prompt, 'sees_patches', False)
+        prompts_images = getattr(prompt, 'prompts_images', False)
+        if prompts_images or self.sees_patches:
+            prompt.check_architecture(clip.architecture)
             if not freeze_image_tower:
                 raise ValueError(
-                    f'{type(prompt).__name__} has visual prompts for a frozen '
-                    'image tower: set freeze_image_tower=True.')
-            self.backbone.check_prompts(depth=1)
+                    f'{type(prompt).__name__} needs the frozen image tower: '
+                    'set model.freeze_image_tower=True.')
+        if prompts_images:
             prompt.setup_image_side(clip.image_tower)
-            self.backbone.check_prompts(len(prompt.visual_prompts()))
         if getattr(self.head, 'class_names', None):
             self.set_classes(self.head.class_names)
 
@@ -96,11 +101,26 @@ class CoOp(ImageClassifier):
         prompts = self.visual_prompts()
         if inputs.ndim == 2:
             feats = (inputs, )
-        elif prompts is not None:
-            feats = self.backbone(inputs, prompts)
+        elif prompts is not None or self.sees_patches:
+            feats = self.backbone(inputs, prompts, self.sees_patches)
         else:
             return super().extract_feat(inputs, stage)
         return self.head.pre_logits(feats) if stage == 'pre_logits' else feats
+
+    def loss(self, inputs: torch.Tensor, data_samples: list) -> dict:
+        """Losses of a batch.
+
+        Args:
+            inputs: As in :meth:`extract_feat`.
+            data_samples: Data samples with the labels.
+        """
+        feats = self.extract_feat(inputs)
+        if getattr(self.head, 'needs_unprompted', False) \
+                and self.visual_prompts() is not None:
+            with torch.no_grad():
+                feats = (*self.backbone(inputs, None, self.sees_patches),
+                         *feats)
+        return self.head.loss(feats, data_samples)
 
     def visual_prompts(self) -> Optional[torch.Tensor]:
         """Visual prompts (L, V, W) of the head's prompt, or None."""
@@ -120,6 +140,13 @@ class CoOp(ImageClassifier):
 
     def init_weights(self) -> None:
         """Do nothing: the towers are loaded, the prompt is initialised."""
+
+
+def _check_architecture(prompt: BasePrompt, clip: dict) -> None:
+    """Refuse a CLIP that does not suit the prompt, before it is loaded."""
+    if prompt.prompts_images or prompt.sees_patches:
+        from ..clip import read_architecture  # imports open_clip
+        prompt.check_architecture(read_architecture(**clip))
 
 
 def _with_towers(head: dict, clip: FrozenCLIP) -> dict:

@@ -7,7 +7,8 @@ import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 
-from ..clip import EndingLayout, ImageTower, PromptSet, TextTower
+from ..clip import (Architecture, EndingLayout, ImageTower, PromptSet,
+                    TextTower)
 
 
 class BasePrompt(BaseModule):
@@ -21,18 +22,32 @@ class BasePrompt(BaseModule):
         learned: Whether the prompt has parameters to learn.
         sees_images: Whether :meth:`forward` takes image features. Its sets
             then have a prefix for each image.
+        sees_patches: Whether :meth:`compare` takes features of image patches.
         prompts_images: Whether the prompt has :meth:`visual_prompts`.
-        combine: Whether several prompts of a class are combined by the mean
-            of their ``features`` or of their ``logits``.
+        combine: How several prompts of a class are combined: by the mean of
+            their ``features`` (L2-normalised, or ``unnormalized``) or of
+            their ``logits``.
     """
     learned = True
     sees_images = False
+    sees_patches = False
     prompts_images = False
     combine = 'features'
 
     def __init__(self) -> None:
         super().__init__()
         self.class_names: List[str] = []
+
+    def check_architecture(self, clip: Architecture) -> None:
+        """Check that a CLIP suits the prompt, before its weights are loaded.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if self.prompts_images:
+            clip.check_visual_prompts(depth=1)
+        if self.sees_patches:
+            clip.check_patches()
 
     def setup(self, tower: TextTower) -> None:
         """Create parameters that depend on the text tower.
@@ -79,6 +94,22 @@ class BasePrompt(BaseModule):
     def visual_prompts(self) -> Optional[torch.Tensor]:
         """Visual prompts (L, V, W) of :meth:`ImageTower.forward`, or None."""
         return None
+
+    def compare(self, image: torch.Tensor, text: torch.Tensor,
+                patches: Optional[torch.Tensor] = None) -> torch.Tensor:
+        """Return the scores (B, K) of the classes, which are cosines.
+
+        Args:
+            image: (B, E), L2-normalised.
+            text: (K, E) or, if ``sees_images``, (B, K, E), L2-normalised; with
+                one more axis first where logits are combined.
+            patches: (B, M, E), L2-normalised, if ``sees_patches``.
+        """
+        if not self.sees_images:
+            cosines = image @ text.mT  # (B, K) or (S, B, K)
+        else:
+            cosines = (text @ image[..., None]).squeeze(-1)
+        return cosines if cosines.ndim == 2 else cosines.mean(0)
 
     def settings(self) -> dict:
         """Settings that a checkpoint must match, as JSON-able values."""

@@ -30,8 +30,10 @@ class TemplatePrompt(BasePrompt):
             templates joined by +, such as ``ensemble7+own``: ``name`` (the
             class name alone), ``generic`` ("a photo of a {}."), ``own`` (the
             data set's), ``ensemble7`` and ``ensemble80`` (CLIP's for
-            ImageNet). The head averages the features of several templates.
+            ImageNet), ``ensemble60`` (the first 60 of these, of PromptSRC). The head averages the features of several templates.
         own: The data set's template; ``'${template}'`` in a config.
+        combine: How several templates are averaged: ``features``
+            (L2-normalised) or ``unnormalized``.
 
     Attributes:
         texts: The templates, each with ``{}`` for the class name.
@@ -44,8 +46,13 @@ class TemplatePrompt(BasePrompt):
 
     def __init__(self,
                  templates: Union[str, Sequence[str]] = GENERIC,
-                 own: Optional[str] = None) -> None:
+                 own: Optional[str] = None,
+                 combine: str = 'features') -> None:
         super().__init__()
+        if combine not in ('features', 'unnormalized'):
+            raise ValueError(f"combine={combine!r}: choose 'features' or "
+                             "'unnormalized'.")
+        self.combine = combine
         self.templates = templates
         self.texts = expand_templates(templates, own)
         bad = [t for t in self.texts if t.count('{}') != 1]
@@ -103,11 +110,12 @@ def expand_templates(templates: Union[str, Sequence[str]],
         return list(templates)
     if '{' in templates or ' ' in templates:
         return [templates]
-    sets = dict(TEMPLATE_SETS, ensemble80=None, own=[own])
+    sets = dict(TEMPLATE_SETS, ensemble80=None, ensemble60=None, own=[own])
     names = templates.split('+')
-    if 'ensemble80' in names:
+    if {'ensemble80', 'ensemble60'} & set(names):
         from open_clip import OPENAI_IMAGENET_TEMPLATES
         sets['ensemble80'] = [t('{}') for t in OPENAI_IMAGENET_TEMPLATES]
+        sets['ensemble60'] = sets['ensemble80'][:60]
     unknown = [name for name in names if name not in sets]
     if unknown:
         raise ValueError(

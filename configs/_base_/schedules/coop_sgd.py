@@ -7,10 +7,15 @@ max_epochs = None  # a number: instead of the recipe's
 optim_wrapper = dict(
     constructor='mmcoop.LearnedOnlyConstructor',
     optimizer=dict(type='SGD', lr=0.002, momentum=0.9, weight_decay=5e-4))
-# epoch 1 at 1e-5; then half a cosine from 0.002 that never reaches 0.
+# epoch 1 at 1e-5; then half a cosine from lr that never reaches 0.
 # end=2: ConstantLR hands over at the end of its last epoch
 param_scheduler = [
-    dict(type='ConstantLR', factor=0.005, by_epoch=True, begin=0, end=2),
+    dict(
+        type='ConstantLR',
+        factor='${warmup_factor}',  # 1e-5 / lr
+        by_epoch=True,
+        begin=0,
+        end=2),
     dict(
         type='CosineAnnealingLR',
         T_max='${train_cfg.max_epochs}',
