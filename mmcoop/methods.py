@@ -65,6 +65,8 @@ class Method:
             the same ones only (False).
         tables: The kinds of table that compare it by default.
         only_in: The kinds of table that may show it; none: all kinds.
+        stands_for: The method that it replaces in these kinds of table, where
+            the published recipe is another.
         variant: Not shown beside methods of its collection that are none.
         baseline: The method that gains are measured against.
         comparison: Its collection is what prompt learning is compared with.
@@ -82,6 +84,7 @@ class Method:
     new_classes: Union[bool, str] = True
     tables: Tuple[str, ...] = ()
     only_in: Tuple[str, ...] = ()
+    stands_for: Optional[str] = None
     variant: bool = False
     baseline: bool = False
     comparison: bool = False
@@ -184,6 +187,7 @@ def _make_method(path: Path, rank: int, entry: dict,
         new_classes=entry.get('New Classes', True),
         tables=tuple(entry.get('Tables') or ()),
         only_in=tuple(entry.get('Only In') or ()),
+        stands_for=entry.get('Stands For'),
         variant=entry.get('Variant', False),
         baseline=entry.get('Baseline', False),
         comparison=collection.get('Comparison', False),
@@ -230,6 +234,17 @@ def get_method(name: str) -> Method:
             + (f'did you mean {", ".join(like)}?' if like else
                f'there are {", ".join(known)}.'))
     return method
+
+
+def method_for(name: str, table: str) -> Method:
+    """The method of a name, or the entry that stands for it in this table.
+
+    Raises:
+        ValueError: As :func:`get_method`.
+    """
+    method = get_method(name)
+    return next((other for other in all_methods() if table in other.only_in
+                 and other.stands_for == name), method)
 
 
 def methods_in(table: str) -> List[Method]:

@@ -36,7 +36,7 @@ model = dict(
 train_dataloader = dict(batch_size=4)
 optim_wrapper = dict(optimizer=dict(lr=0.0025))
 custom_hooks = [
-    *{{_base_.custom_hooks}},
+    *_base_.custom_hooks,
     dict(
         type='mmcoop.GaussianAverageHook',
         mean='${gaussian_mean}',

@@ -12,14 +12,13 @@ __all__ = [
     'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
     'FrozenModule', 'ImageTower', 'LearnedImageTower', 'PromptSet',
     'TextDivider', 'TextTower', 'Tokenizer', 'keep_clips', 'load_clip',
-    'read_architecture', 'read_image_size'
+    'read_architecture'
 ]
 
 
 def __getattr__(name: str):
     # loading imports open_clip, which takes seconds
-    if name in ('keep_clips', 'load_clip', 'read_architecture',
-                'read_image_size'):
+    if name in ('keep_clips', 'load_clip', 'read_architecture'):
         from . import loading
         return getattr(loading, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -267,8 +267,3 @@ def read_architecture(model_name: Optional[str] = None,
     except Exception as error:
         raise CLIPLoadError(f'cannot read the config of the CLIP '
                             f'{model_name!r}: {error}') from error
-
-
-def read_image_size(**clip) -> int:
-    """Image size of a CLIP in pixels; see :func:`read_architecture`."""
-    return read_architecture(**clip).image_size

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WARMUP_LR = 1e-5  # of the published recipes
 PLACEHOLDER = re.compile(r'\$\{([^{}]*)\}')
+# values of `dataset` beside the names of the catalogue
+OTHER_DATA = {'demo': 'mmcoop.DemoWorld', 'folder': 'mmcoop.FolderDataset'}
 WHOLE_NUMBERS = ('shots', 'max_epochs', 'cached_views')
 
 
@@ -133,7 +135,12 @@ class _Resolver:
     def published(self) -> Optional[PublishedSet]:
         """The entry of the catalogue for ``dataset``; None for own data."""
         name = self.given('dataset')
-        return None if name is None else find(name)
+        return None if name is None or name in OTHER_DATA else find(name)
+
+
+def _dataset_type(resolver: _Resolver) -> str:
+    """The class of the data set that ``dataset`` names."""
+    return OTHER_DATA.get(resolver.given('dataset'), 'mmcoop.CoOpDataset')
 
 
 def _template(resolver: _Resolver) -> str:
@@ -192,8 +199,20 @@ def _image_size(resolver: _Resolver) -> int:
     if clip is None:
         raise ValueError('image_size: the model names no CLIP whose image '
                          'size could be taken; set image_size=224, say.')
-    from ..clip.loading import read_image_size  # imports torch
-    return read_image_size(**resolver.fill(clip, 'model.clip'))
+    from ..clip.loading import read_architecture  # imports torch
+    return read_architecture(**resolver.fill(clip, 'model.clip')).image_size
+
+
+def _train_pipeline(resolver: _Resolver) -> list:
+    """``train_pipeline``, or the one of ``train_pipelines`` for ``views``."""
+    given = resolver.given('train_pipeline')
+    if given is not None:
+        return given
+    views, known = (resolver.given(name) for name in (
+        'views', 'train_pipelines'))
+    if views not in known:
+        raise ValueError(f'views={views!r}: choose from {", ".join(known)}.')
+    return known[views]
 
 
 def _val_dataset(resolver: _Resolver) -> dict:
@@ -214,12 +233,14 @@ def _val_draw(resolver: _Resolver) -> dict:
 
 
 DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
+    dataset_type=_dataset_type,
     template=_template,
     recipe_epochs=_recipe_epochs,
     max_epochs=_max_epochs,
     warmup_factor=_warmup_factor,
     num_classes=_num_classes,
     image_size=_image_size,
+    train_pipeline=_train_pipeline,
     val_dataset=_val_dataset,
     val_draw=_val_draw)
 

@@ -2,7 +2,7 @@
 import logging
 import os
 import random
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
@@ -34,6 +34,7 @@ class FolderDataset(CustomDataset):
             images are checked by :class:`FewShotDataset` after the draw.)
         class_subset: ``base`` or ``new`` classes, or their names; None keeps
             all. See :func:`keep_classes`.
+        name: Ignored: published data sets have one.
         **kwargs: Arguments of mmpretrain's ``CustomDataset``.
 
     Raises:
@@ -49,6 +50,7 @@ class FolderDataset(CustomDataset):
                  exif_rotation: bool = True,
                  unreadable: str = 'stop',
                  class_subset: ClassSubset = None,
+                 name: Optional[str] = None,
                  **kwargs) -> None:
         if split not in ('train', 'test'):
             raise ValueError(f"split={split!r}: choose 'train' or 'test'.")

@@ -1,4 +1,4 @@
 """A small drawn world and a tiny CLIP trained on it, for an offline demo."""
-from .dataset import DemoWorld, RenderDemoImage
+from .dataset import DemoWorld
 
-__all__ = ['DemoWorld', 'RenderDemoImage']
+__all__ = ['DemoWorld']

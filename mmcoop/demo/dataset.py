@@ -1,15 +1,15 @@
 """The demo world as a data set: images are drawn when they are asked for."""
-from typing import List
+from typing import List, Optional
 
-from mmcv.transforms import BaseTransform
 from mmpretrain.datasets import BaseDataset
 
 from ..datasets.class_subset import ClassSubset, keep_classes
-from ..registry import DATASETS, TRANSFORMS
-from .world import CLASSES, HELD_OUT, TARGET, render
+from ..registry import DATASETS
+from .world import CLASSES, HELD_OUT, TARGET
 
 # none of them was seen by the tiny CLIP
 FIRST_SEED = {'train': HELD_OUT + 10_000_000, 'test': HELD_OUT + 20_000_000}
+COUNTS = {'train': 50, 'test': 100}
 
 
 @DATASETS.register_module()
@@ -18,20 +18,24 @@ class DemoWorld(BaseDataset):
 
     Args:
         split: ``train`` or ``test``: disjoint images.
-        images_per_class: How many there are.
+        images_per_class: How many there are; 50 for training, 100 for testing
+            by default.
         medium: How the world is drawn; see :mod:`mmcoop.demo.world`.
         class_subset: See :func:`keep_classes`.
+        name: Ignored, as is ``unreadable``: other data sets have them.
         **kwargs: Of mmpretrain's ``BaseDataset``.
     """
-    METAINFO = {'classes': CLASSES}
+    METAINFO = {'classes': CLASSES, 'dataset': 'demo'}
 
-    def __init__(self, split: str, images_per_class: int = 50,
+    def __init__(self, split: str, images_per_class: Optional[int] = None,
                  medium: str = TARGET, class_subset: ClassSubset = None,
-                 **kwargs) -> None:
+                 name: Optional[str] = None,
+                 unreadable: Optional[str] = None, **kwargs) -> None:
         self.first_seed = FIRST_SEED[split]
-        self.images_per_class = images_per_class
+        self.images_per_class = images_per_class or COUNTS[split]
         self.medium = medium
         self.class_subset = class_subset
+        kwargs['data_root'] = ''  # there are no files
         super().__init__(ann_file='', test_mode=split == 'test', **kwargs)
 
     def load_data_list(self) -> List[dict]:
@@ -42,15 +46,3 @@ class DemoWorld(BaseDataset):
             for i in range(self.images_per_class)
         ], self._metainfo, self.class_subset)
         return data_list
-
-
-@TRANSFORMS.register_module()
-class RenderDemoImage(BaseTransform):
-    """Draw the image that ``img_path`` names (BGR, as if loaded)."""
-
-    def transform(self, results: dict) -> dict:
-        if 'img' not in results:
-            medium, name, seed = results['img_path'].rsplit('/', 3)[-3:]
-            results['img'] = render(name, medium, int(seed))[..., ::-1].copy()
-        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
-        return results

@@ -67,6 +67,7 @@ def _recipe(runner) -> dict:
         max_epochs=runner.max_epochs,
         recipe_epochs=runner.cfg.get('recipe_epochs'),
         selects=find_selection(runner.cfg),
+        views=runner.cfg.get('views'),
         # as many views as epochs give the same results as no cache
         cached_views=None if views is None or views >= runner.max_epochs
         else views)

@@ -10,7 +10,7 @@ from ..config import find_model
 from ..methods import (METAFILE, Method, all_methods, find_method,
                        register_configs)
 
-TYPES = ('model.type', 'model.head.type', 'model.head.prompt.type')
+ALWAYS = ('model.type', 'model.head.type', 'model.head.prompt.type')
 MISSING = object()
 
 
@@ -37,7 +37,11 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     if entry is None or entry.name != name:
         return name
     siblings = [m for m in all_methods() if m.config == entry.config]
-    keys = [*TYPES, *dict.fromkeys(k for m in siblings for k in m.options)]
+    keys = [*ALWAYS, *dict.fromkeys(k for m in siblings for k in m.options)]
+    if cfg.get('views') is not None:  # a training with random views
+        keys.append('views')
+    # of other variables a resolved config tells no value
+    keys = [key for key in keys if '.' in key or key in cfg]
     actual = {key: _actual(cfg, model, key) for key in keys}
     for method in siblings:
         if all(actual[key] == _expected(method, key) for key in keys):

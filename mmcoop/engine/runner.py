@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.runner import Runner
 
-from ..config import resolve
-from ..registry import DATASETS, RUNNERS
+from ..config import find_model, resolve
+from ..registry import DATASETS, MODELS, RUNNERS
 
 
 class QuickConfig(Config):
@@ -46,6 +46,7 @@ class FewShotRunner(Runner):
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
         cfg = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
         check_amp(cfg)
+        check_cached_views(cfg)
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(cfg.__dict__)
         # mmengine names logs by the second; runs may be quicker
@@ -149,6 +150,29 @@ def check_amp(cfg: Config) -> None:
         raise RuntimeError(
             'automatic mixed precision (--amp, AmpOptimWrapper) needs a GPU, '
             'and PyTorch sees none here: run without it.')
+
+
+def check_cached_views(cfg: Config) -> None:
+    """Check that features of training images can be cached for the prompt.
+
+    Raises:
+        ValueError: ``cached_views`` is set, and the prompt changes the image
+            features or needs those of patches.
+    """
+    prompt = find_model(cfg).get('head', {}).get('prompt', {}).get('type')
+    prompt = MODELS.get(prompt) if isinstance(prompt, str) else prompt
+    views = [hook.get('views') for hook in cfg.get('custom_hooks') or ()
+             if isinstance(hook, dict) and 'FeatureCacheHook' in str(
+                 hook.get('type'))]
+    if not any(views) or prompt is None:
+        return
+    for attribute, why in (
+            ('prompts_images', 'visual prompts change what the image tower '
+             'gives as they are learned'),
+            ('sees_patches', 'the local features of an image are too large')):
+        if getattr(prompt, attribute, False):
+            raise ValueError(f'cached_views={max(filter(None, views))} is not '
+                             f'possible here: {why}. Set cached_views=None.')
 
 
 def _leave_group() -> None:

@@ -30,12 +30,11 @@ from .store import FeatureStore, get_cache_folder
 # DerivedDataset seeds the random ones
 DETERMINISTIC = {
     'CenterCrop', 'EfficientNetCenterCrop', 'LoadImage', 'LoadImageFromFile',
-    'Normalize', 'PackInputs', 'Pad', 'RenderDemoImage', 'Resize',
-    'ResizeEdge'
+    'Normalize', 'PackInputs', 'Pad', 'Resize', 'ResizeEdge'
 }
 SEEDABLE = DETERMINISTIC | {
     'ColorJitter', 'RandomCrop', 'RandomErasing', 'RandomFlip',
-    'RandomGrayscale', 'RandomResizedCrop'
+    'RandomGrayscale', 'RandomResizedCrop', 'RandomTranslation'
 }
 PACKAGES = ('mmcv', 'mmcoop', 'mmpretrain')
 

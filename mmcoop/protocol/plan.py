@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from ..catalog import CATALOG, VARIANTS
-from ..methods import Method, get_method, methods_in
+from ..methods import Method, get_method, method_for, methods_in
 
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)
 BACKBONES = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')  # of the paper
@@ -135,7 +135,7 @@ class Plan:
         """The methods that are compared."""
         if self.methods is None:
             return methods_in(self.kind)
-        return [get_method(name) for name in self.methods]
+        return [method_for(name, self.kind) for name in self.methods]
 
     def runs(self) -> List[Run]:
         """All runs, each once, a training before what tests it.

@@ -153,7 +153,8 @@ class TestVisualPrompts:
 
     def test_too_deep(self, image_tower):
         with pytest.raises(ValueError, match='in 2 layers.*tower has 1'):
-            image_tower.check_prompts(2)
+            image_tower(torch.zeros(1, 3, 32, 32),
+                        torch.zeros(2, 1, 64))
 
     def test_other_towers_refuse(self, rn_file):
         tower = load_clip(pretrained=rn_file).image_tower

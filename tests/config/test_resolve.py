@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmcoop
-from mmcoop.clip import load_clip, read_image_size
+from mmcoop.clip import load_clip, read_architecture
 from mmcoop.config import check_options
 
 from ..conftest import ROOT, custom_config
@@ -168,11 +168,13 @@ def test_help_imports_nothing_heavy(tool):
     assert done.returncode == 0 and done.stderr.strip() == 'set()'
 
 
-def test_image_size(small_clip, vit_file, rn_file):
+def test_the_architecture_of_a_clip(small_clip, vit_file, rn_file):
     """Known without building the CLIP."""
     for clip in (small_clip, dict(pretrained=vit_file),
                  dict(pretrained=rn_file)):
-        assert read_image_size(**clip) == \
-            load_clip(**clip).image_tower.image_size
-    assert read_image_size('RN50x4', 'openai') == 288
-    assert read_image_size('ViT-L/14-336') == 336
+        assert read_architecture(**clip) == load_clip(**clip).architecture
+    assert read_architecture('RN50x4', 'openai').image_size == 288
+    large = read_architecture('ViT-L/14-336')
+    assert (large.image_size, large.image_layers, large.text_layers) == (
+        336, 24, 12)
+    assert read_architecture('MobileCLIP-S1').image_layers == 0

@@ -1,6 +1,7 @@
 # Few-shot training and testing on the paper's 11 data sets and 4 ImageNet
 # variants, in the published layout below data_root (tools/check_data.py tells
 # what is there). A place with '${name}' takes the variable of that name.
+# dataset=folder: your own photos, data_root/<class>/*.jpg; dataset=demo: drawn.
 dataset = 'imagenet'
 template = None  # the data set's own hand-written prompt
 class_subset = None  # 'base' or 'new' half of the classes
@@ -9,17 +10,33 @@ shots = 16
 unreadable = 'stop'  # 'skip': leave out images that cannot be read
 num_workers = 16  # at most: the runner takes no more than a rank has CPUs
 
-train_pipeline = [
-    dict(type='mmcoop.LoadImage'),
-    dict(
-        type='RandomResizedCrop',
-        scale='${image_size}',  # of the CLIP
-        crop_ratio_range=(0.08, 1.0),
-        backend='pillow',
-        interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
+# the shipped configs' views; 'translation': those that the paper's runs are
+# said to have had
+views = 'crop'
+train_pipelines = dict(
+    crop=[
+        dict(type='mmcoop.LoadImage'),
+        dict(
+            type='RandomResizedCrop',
+            scale='${image_size}',  # of the CLIP
+            crop_ratio_range=(0.08, 1.0),
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+        dict(type='PackInputs'),
+    ],
+    translation=[
+        dict(type='mmcoop.LoadImage'),
+        dict(
+            type='Resize',  # the shape is not kept
+            scale='${image_size}',
+            keep_ratio=False,
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='mmcoop.RandomTranslation', prob=0.5),
+        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+        dict(type='PackInputs'),
+    ])
 test_pipeline = [
     dict(type='mmcoop.LoadImage'),
     dict(
@@ -46,11 +63,11 @@ train_dataloader = dict(
         class_subset='${class_subset}',
         unreadable='${unreadable}',
         dataset=dict(
-            type='mmcoop.CoOpDataset',
+            type='${dataset_type}',
             name='${dataset}',
             data_root='${data_root}',
             split='train',
-            pipeline=train_pipeline)))
+            pipeline='${train_pipeline}')))
 test_dataloader = dict(
     batch_size=100,
     num_workers='${num_workers}',
@@ -58,7 +75,7 @@ test_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='mmcoop.CoOpDataset',
+        type='${dataset_type}',
         name='${dataset}',
         data_root='${data_root}',
         split='test',
