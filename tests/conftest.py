@@ -85,37 +85,50 @@ def rn_file(tmp_path_factory):
     return str(path)
 
 
-def small_clip_config(**text) -> dict:
+def small_clip_config(layers=(1, 3), **text) -> dict:
     """An open_clip model config of a CLIP that trains in milliseconds."""
     return dict(
         embed_dim=32,
-        vision_cfg=dict(image_size=32, layers=1, width=64, patch_size=16),
+        vision_cfg=dict(image_size=32, layers=layers[0], width=64,
+                        patch_size=16),
         text_cfg=dict(
             context_length=77,
             vocab_size=49408,
             width=64,
             heads=2,
-            layers=3,
+            layers=layers[1],
             **text))
 
 
-@pytest.fixture(scope='session')
-def small_clip(tmp_path_factory):
+def make_clip(folder, name, layers) -> dict:
     """``clip=dict(...)`` of a small random CLIP, from files."""
     import open_clip
-    folder = tmp_path_factory.mktemp('small_clip')
-    config = folder / 'mmcoop-test-small.json'
-    config.write_text(json.dumps(small_clip_config()))
+    settings = small_clip_config(layers)
+    config = folder / f'{name}.json'
+    config.write_text(json.dumps(settings))
     torch.manual_seed(0)
-    model = open_clip.CLIP(**small_clip_config())
+    model = open_clip.CLIP(**settings)
     # initial weights are tiny; make prompts matter to the features
     with torch.no_grad():
         for p in model.parameters():
             if p.ndim > 1:
                 p.mul_(2)
-    weights = folder / 'small.pt'
+    weights = folder / f'{name}.pt'
     torch.save(model.state_dict(), weights)
     return dict(model_name=str(config), pretrained=str(weights))
+
+
+@pytest.fixture(scope='session')
+def small_clip(tmp_path_factory):
+    return make_clip(tmp_path_factory.mktemp('small_clip'),
+                     'mmcoop-test-small', (1, 3))
+
+
+@pytest.fixture(scope='session')
+def deep_clip(tmp_path_factory):
+    """As deep as ViT-B/16, for prompts in twelve layers."""
+    return make_clip(tmp_path_factory.mktemp('deep_clip'),
+                     'mmcoop-test-deep', (12, 12))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from mmcoop import resolve
-from mmcoop.catalog import find
+from mmcoop.catalog import CATALOG, find
 from mmcoop.engine.method_name import name_method
 from mmcoop.methods import all_methods, get_method
 
@@ -17,11 +17,23 @@ LEARNED = {'text_bias': {'adapter.bias'},
            'text_transform': {'adapter.weight'},
            'linear_head': {'fc.weight', 'fc.bias'},
            'linear_probe': {'weight', 'bias'},
-           'zeroshot': set(), 'coop': {'prompt.ctx'}}
+           'zeroshot': set(), 'coop': {'prompt.ctx'},
+           'kgcoop': {'prompt.ctx'}, 'prograd': {'prompt.ctx'},
+           'plot': {'prompt.ctx'}, 'vpt': {'prompt.visual_ctx'},
+           'cocoop': {'prompt.ctx', *(
+               f'prompt.linear{i}.{kind}' for i in (1, 2)
+               for kind in ('weight', 'bias'))},
+           'maple': {'prompt.ctx', 'prompt.deep_ctx', *(
+               f'prompt.projections.{i}.{kind}' for i in range(9)
+               for kind in ('weight', 'bias'))},
+           **dict.fromkeys(('ivlp', 'promptsrc'), {
+               'prompt.ctx', 'prompt.deep_ctx', 'prompt.visual_ctx'})}
+EPOCHS = {'cocoop': 10, 'kgcoop': 100, 'maple': 5, 'ivlp': 20, 'vpt': 5,
+          'promptsrc': 20}
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config(path, small_clip):
+def test_config(path, deep_clip):
     first, *_ = path.read_text().splitlines()
     zeroshot = 'zeroshot' in path.stem
     tool = 'test' if zeroshot else 'train'
@@ -35,7 +47,7 @@ def test_config(path, small_clip):
     if cfg.model.clip.get('pretrained') == 'openai':
         import open_clip
         assert open_clip.get_pretrained_cfg(clip['model_name'], 'openai')
-        clip = small_clip
+        clip = deep_clip
     model = MODELS.build(dict(cfg.model, clip=clip))
     assert name_method(cfg, model) == cfg.method
     assert get_method(cfg.method).config.parent == path.parent
@@ -50,9 +62,10 @@ def test_config(path, small_clip):
         kind = next(k for k in LEARNED if path.stem.startswith(k))
         assert learned == LEARNED[kind]
     if 'linear_probe' not in path.stem:
-        epochs = 50 if path.stem.endswith(('imagenet', 'demo')) else 200
+        epochs = EPOCHS.get(path.stem.split('_')[0], 50 if path.stem.endswith(
+            ('imagenet', 'demo')) else 200)
         assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == epochs
-    if merged.dataset and 'linear_probe' not in path.stem:
+    if merged.dataset in CATALOG and 'linear_probe' not in path.stem:
         names = {d['name'] for d in (
             cfg.train_dataloader.dataset.dataset, cfg.val_dataloader.dataset,
             cfg.test_dataloader.dataset)}
@@ -61,13 +74,13 @@ def test_config(path, small_clip):
 
 
 @pytest.mark.parametrize('name', [m.name for m in all_methods()])
-def test_every_entry_of_a_metafile_names_itself(name, small_clip):
+def test_every_entry_of_a_metafile_names_itself(name, deep_clip):
     """What a run is asked for as is what its JSON says it was."""
     method = get_method(name)
     cfg = Config.fromfile(method.config)
     cfg.merge_from_dict(dict(method.options, dataset='dtd'))
     cfg = resolve(cfg)
-    model = MODELS.build(dict(cfg.model, clip=small_clip))
+    model = MODELS.build(dict(cfg.model, clip=deep_clip))
     assert name_method(cfg, model) == name
 
 

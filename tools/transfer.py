@@ -55,6 +55,7 @@ def options_of(name: str, data_root: str, args: argparse.Namespace) -> dict:
     These are places, not variables: a config that a run left has none.
     """
     options = {**args.cfg_options,
+               'test_dataloader.dataset.type': 'mmcoop.CoOpDataset',
                'test_dataloader.dataset.name': name,
                'test_dataloader.dataset.data_root': data_root}
     from mmengine.config import Config

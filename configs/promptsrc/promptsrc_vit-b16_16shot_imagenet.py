@@ -14,7 +14,8 @@ _base_ = [
 ]
 method = 'promptsrc'
 recipe_epochs = 20
-gaussian_mean, gaussian_std = 15, 1  # in epochs
+gaussian_mean = 15  # epochs
+gaussian_std = 1
 model = dict(
     head=dict(
         prompt=dict(

@@ -203,18 +203,6 @@ def _image_size(resolver: _Resolver) -> int:
     return read_architecture(**resolver.fill(clip, 'model.clip')).image_size
 
 
-def _train_pipeline(resolver: _Resolver) -> list:
-    """``train_pipeline``, or the one of ``train_pipelines`` for ``views``."""
-    given = resolver.given('train_pipeline')
-    if given is not None:
-        return given
-    views, known = (resolver.given(name) for name in (
-        'views', 'train_pipelines'))
-    if views not in known:
-        raise ValueError(f'views={views!r}: choose from {", ".join(known)}.')
-    return known[views]
-
-
 def _val_dataset(resolver: _Resolver) -> dict:
     """The test images, or the validation draw if ``val_split='val'``."""
     split = resolver.given('val_split') or 'test'
@@ -240,7 +228,6 @@ DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
     warmup_factor=_warmup_factor,
     num_classes=_num_classes,
     image_size=_image_size,
-    train_pipeline=_train_pipeline,
     val_dataset=_val_dataset,
     val_draw=_val_draw)
 

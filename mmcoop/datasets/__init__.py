@@ -2,10 +2,10 @@
 from .coop_dataset import CoOpDataset
 from .few_shot import FewShotDataset
 from .folder import FolderDataset
-from .loading import LoadImage, RandomTranslation
+from .loading import LoadImage, RandomView
 from .split_file import SplitFileDataset
 
 __all__ = [
     'CoOpDataset', 'FewShotDataset', 'FolderDataset', 'LoadImage',
-    'RandomTranslation', 'SplitFileDataset'
+    'RandomView', 'SplitFileDataset'
 ]

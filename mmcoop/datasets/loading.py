@@ -6,6 +6,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
+from mmpretrain.datasets import RandomResizedCrop
 
 from ..registry import TRANSFORMS
 from .images import read_image
@@ -61,34 +62,49 @@ class LoadImage(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomTranslation(BaseTransform):
-    """Enlarge an image and crop it to its size again, at a random place.
+class RandomView(RandomResizedCrop):
+    """The random view of a training image, by one of CoOp's two recipes.
 
-    A shift by up to an eighth of the image, of the views that CoOp's paper is
-    said to have trained on (``views=translation``); as Dassl does it.
+    - ``crop``: RandomResizedCrop, as the shipped configs say.
+    - ``translation``: the image is resized to ``scale`` without keeping its
+      shape; with probability 1/2 it is enlarged by an eighth and cropped at a
+      random place. The paper's runs are said to have had it
+      (https://github.com/KaiyangZhou/CoOp/issues/8); as Dassl does it.
 
     Args:
-        prob: Probability; other images stay as they are.
-        enlarge: Factor of height and width.
+        scale: Height and width of the view.
+        views: ``crop`` or ``translation``.
+        **kwargs: Arguments of mmpretrain's ``RandomResizedCrop``.
+
+    Raises:
+        ValueError: ``views`` is unknown.
     """
 
-    def __init__(self, prob: float = 0.5, enlarge: float = 1.125) -> None:
-        self.prob = prob
-        self.enlarge = enlarge
+    def __init__(self, scale: int, views: str = 'crop', **kwargs) -> None:
+        super().__init__(scale, **kwargs)
+        if views not in ('crop', 'translation'):
+            raise ValueError(f"views={views!r}: choose 'crop' or "
+                             "'translation'.")
+        self.views = views
 
     def transform(self, results: dict) -> dict:
-        if np.random.rand() < self.prob:
-            image = results['img']
-            height, width = image.shape[:2]
-            sizes = [round(self.enlarge * side) for side in (width, height)]
-            large = mmcv.imresize(image, tuple(sizes), backend='pillow',
-                                  interpolation='bilinear')
-            left, top = (round(np.random.rand() * (size - side))
-                         for size, side in zip(sizes, (width, height)))
-            results['img'] = np.ascontiguousarray(
+        if self.views == 'crop':
+            return super().transform(results)
+        width, height = self.scale
+        image = mmcv.imresize(results['img'], (width, height),
+                              interpolation=self.interpolation,
+                              backend=self.backend)
+        if np.random.rand() < 0.5:
+            sides = round(1.125 * width), round(1.125 * height)
+            large = mmcv.imresize(image, sides, interpolation='bilinear',
+                                  backend=self.backend)
+            left = round(np.random.rand() * (sides[0] - width))
+            top = round(np.random.rand() * (sides[1] - height))
+            image = np.ascontiguousarray(
                 large[top:top + height, left:left + width])
+        results['img'] = image
+        results['img_shape'] = image.shape[:2]
         return results
 
     def __repr__(self) -> str:
-        return (f'RandomTranslation(prob={self.prob}, '
-                f'enlarge={self.enlarge})')
+        return f'{super().__repr__()[:-1]}, views={self.views})'

@@ -34,7 +34,7 @@ DETERMINISTIC = {
 }
 SEEDABLE = DETERMINISTIC | {
     'ColorJitter', 'RandomCrop', 'RandomErasing', 'RandomFlip',
-    'RandomGrayscale', 'RandomResizedCrop', 'RandomTranslation'
+    'RandomGrayscale', 'RandomResizedCrop', 'RandomView'
 }
 PACKAGES = ('mmcv', 'mmcoop', 'mmpretrain')
 

@@ -87,28 +87,34 @@ def phrase_similarity(head: PromptLearnerHead,
     a context without any word-like vector may well act like a phrase.
 
     Args:
-        head: A head with a learned :class:`ContextPrompt` and class names.
+        head: A head with a learned context and class names. A context that
+            is shifted for each image has no class features of its own.
         phrases: Such as "a photo of a".
 
     Returns:
-        For each phrase: ``phrase``; ``mean``, ``min`` and ``max`` over the
+        For each phrase (none if the prompt sees images): ``phrase``; ``mean``, ``min`` and ``max`` over the
         classes of the cosine between the two class features; ``min_class``
         and ``max_class``, the names of the classes at these ends.
 
     Raises:
         ValueError: A phrase without words, or too long for a class.
     """
+    if head.prompt.sees_images:
+        return []
     learned, rows = head.text_features(), []
     for phrase in phrases:
         prompt = ContextPrompt(
             n_ctx=len(head.text_tower.tokenizer.encode(phrase)),
-            class_token_position=head.prompt.class_token_position,
+            class_token_position=getattr(
+                head.prompt, 'class_token_position', 'end'),
             ctx_init=phrase)
         written = PromptLearnerHead(
             prompt=prompt,
             text_tower=head.text_tower,
             classes=head.class_names)
-        cosines = (learned * written.text_features()).sum(-1)  # (K, )
+        cosines = (learned * written.text_features()).sum(-1)
+        if cosines.ndim == 2:  # of several contexts
+            cosines = cosines.mean(0)  # (K, )
         rows.append(dict(
             phrase=phrase,
             mean=cosines.mean().item(),
@@ -137,19 +143,19 @@ def read_prompt(cfg: Config,
     Returns:
         Plain values: ``clip``, ``method``, ``prompt`` (its settings),
         ``num_classes``, ``contexts`` (for each context ``class_name``, None
-        if it is for all, and ``vectors``: lists of ``word``, ``token``,
-        ``distance``) and ``phrases``.
+        if it is for all, ``number``, None if there is one, and ``vectors``:
+        lists of ``word``, ``token``, ``distance``) and ``phrases``.
 
     Raises:
         ValueError: The config learns no context, the checkpoint holds none
             or another one, or an unknown class.
     """
     prompt = cfg.model.get('head', {}).get('prompt', {})
-    if str(prompt.get('type')).split('.')[-1] != 'ContextPrompt' or \
-            prompt.get('n_prompts', 1) > 1:
+    if not prompt or not MODELS.get(prompt['type']).learned \
+            or prompt.get('n_ctx') == 0:
         raise ValueError(
-            'this config learns no context, or several, and one can be read: '
-            'take the config that lies beside the checkpoint.')
+            'this config learns no context that can be read: take the config '
+            'that lies beside the checkpoint.')
     record = _record_of(checkpoint)
     names, shown = record['classes'], [None]
     if record['prompt'].get('class_specific'):
@@ -162,7 +168,8 @@ def read_prompt(cfg: Config,
         model = MODELS.build(cfg.model)
     load_checkpoint(model, checkpoint, map_location='cpu')
     head = model.eval().head
-    ctx = head.prompt.ctx
+    ctx, n_prompts = head.prompt.ctx, getattr(head.prompt, 'n_prompts', 1)
+    contexts = ctx if n_prompts > 1 else ctx[None]
     return dict(
         clip=head.text_tower.name,
         method=name_method(cfg, model),
@@ -170,11 +177,12 @@ def read_prompt(cfg: Config,
         num_classes=len(head.class_names),
         contexts=[
             dict(class_name=None if k is None else names[k],
+                 number=number if n_prompts > 1 else None,
                  vectors=[[word._asdict() for word in near]
                           for near in nearest_words(
                               head.text_tower,
-                              ctx if k is None else ctx[k], top)])
-            for k in shown
+                              one if k is None else one[k], top)])
+            for k in shown for number, one in enumerate(contexts, 1)
         ],
         phrases=phrase_similarity(head, phrases))
 
@@ -222,16 +230,19 @@ def as_tables(report: dict) -> str:
         for m, near in enumerate(context['vectors'], 1):
             rows.append([str(m)] + [text for word in near for text in (
                 word['word'], f'{word["distance"]:.4f}')])
-        name = context['class_name']
-        parts.append(f'Context of {name}' if name else
-                     f'Context of all {report["num_classes"]} classes')
+        name = context['class_name'] or f'all {report["num_classes"]} classes'
+        number = context['number']
+        parts.append(f'Context {number} of {name}' if number else
+                     f'Context of {name}')
         parts += [columns(rows), '']
+    if not report['phrases']:
+        return '\n'.join(parts)
     rows = [['class features against', 'mean', 'min', '', 'max', '']]
     rows += [[f'"{row["phrase"]}"', f'{row["mean"]:.4f}',
               f'{row["min"]:.4f}', row['min_class'],
               f'{row["max"]:.4f}', row['max_class']]
              for row in report['phrases']]
-    return '\n'.join(parts + ([columns(rows)] if report['phrases'] else []))
+    return '\n'.join([*parts, columns(rows)])
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

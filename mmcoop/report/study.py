@@ -108,7 +108,8 @@ class Study:
         """The methods whose published numbers belong to this kind."""
         kinds = {self.kind, PUBLISHED_TOO.get(self.kind)}
         return [method for method in all_methods()
-                if method.baseline or kinds & {*method.tables}]
+                if method.baseline or kinds & {*method.tables}
+                or method.name in set(self.runs.name)]
 
     def published_top1(self, dataset: str, name: str,
                        condition: Hashable = '') -> Optional[float]:

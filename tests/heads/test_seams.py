@@ -206,7 +206,8 @@ class TestVisualPrompts:
         with pytest.raises(ValueError, match='cached_views=2 is not possible '
                            'here: visual prompts'):
             RUNNERS.build(custom_config(
-                tmp_path, photos, dict(model_name='nowhere'), cached_views=2,
+                tmp_path, photos, dict(model_name='ViT-B-16',
+                                       pretrained='openai'), cached_views=2,
                 **{'model.head.prompt': dict(_delete_=True, **self.prompt)}))
 
 

@@ -17,8 +17,8 @@ from mmcoop.protocol.plan import ELEVEN, PLANS, Run
     ('init', 11 * 2 * 3),
     ('words', 5),
     ('adaptations', 1 + 5 * 3),
-    ('base-to-new', 11 * (2 + 3 * 2)),
-    ('cross-dataset', 11 + 3 * 11),
+    ('base-to-new', 11 * (2 + 2 * 3 * 2)),  # CoOp and CoCoOp
+    ('cross-dataset', 11 + 2 * 3 * 11),
 ])
 def test_the_papers_runs(kind, count):
     runs = PLANS[kind].runs()
@@ -26,6 +26,15 @@ def test_the_papers_runs(kind, count):
     assert len({run.folder for run in runs}) == count
     for i, run in enumerate(runs):
         assert run.trained is None or run.trained in runs[:i]
+
+
+def test_another_recipe_stands_for_a_method_in_some_tables():
+    names = {kind: {run.method for run in PLANS[kind].with_changes(
+        methods=['maple', 'promptsrc'], datasets=['dtd']).runs()}
+        for kind in ('few-shot', 'base-to-new', 'cross-dataset')}
+    assert names == {'few-shot': {'maple', 'promptsrc-fewshot'},
+                     'base-to-new': {'maple', 'promptsrc'},
+                     'cross-dataset': {'maple-cross', 'promptsrc-cross'}}
 
 
 def test_eleven():

@@ -63,6 +63,7 @@ def test_base_to_new():
         ('Average (published)', 'CoOp, re-run'): ['82.63', '67.99', '74.60'],
         ('Average (published)', 'CoOp, another re-run'): [
             '80.85', '70.02', '75.04'],
+        ('Average (published)', 'CoCoOp'): ['80.47', '71.69', '75.83'],
         ('DTD', words): ['80.00 ± 2.00', '50.00 ± 0.00', '61.54'],
         ('EuroSAT', words): ['90.00 ± 2.00', '70.00 ± 0.00', '78.75'],
     }

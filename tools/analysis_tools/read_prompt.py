@@ -69,8 +69,10 @@ def main(argv: Optional[List[str]] = None) -> None:
                          args.phrases)
     print(f'\n{report["method"]} of {report["clip"]}\n')
     print(as_tables(report))
-    left = report['num_classes'] - len(report['contexts'])
-    if args.classes is None and report['prompt']['class_specific'] and left:
+    left = report['num_classes'] - len(
+        {context['class_name'] for context in report['contexts']})
+    if args.classes is None and report['prompt'].get('class_specific') \
+            and left:
         print(f'\n{left} more classes have contexts of their own: --classes '
               'NAME ... chooses.')
     dump(dict(config=args.config, checkpoint=args.checkpoint, **report),

@@ -3,16 +3,4 @@
 _base_ = './few_shot.py'
 
 dataset = 'demo'
-
-train_pipelines = dict(
-    crop=[
-        dict(type='mmcoop.LoadImage'),
-        dict(
-            type='RandomResizedCrop',
-            scale='${image_size}',
-            crop_ratio_range=(0.5, 1.0),
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-        dict(type='PackInputs'),
-    ])
+crop_ratio_range = (0.5, 1.0)

@@ -10,33 +10,22 @@ shots = 16
 unreadable = 'stop'  # 'skip': leave out images that cannot be read
 num_workers = 16  # at most: the runner takes no more than a rank has CPUs
 
-# the shipped configs' views; 'translation': those that the paper's runs are
-# said to have had
+# of the shipped configs; 'translation': said to be those of the paper's runs
 views = 'crop'
-train_pipelines = dict(
-    crop=[
-        dict(type='mmcoop.LoadImage'),
-        dict(
-            type='RandomResizedCrop',
-            scale='${image_size}',  # of the CLIP
-            crop_ratio_range=(0.08, 1.0),
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-        dict(type='PackInputs'),
-    ],
-    translation=[
-        dict(type='mmcoop.LoadImage'),
-        dict(
-            type='Resize',  # the shape is not kept
-            scale='${image_size}',
-            keep_ratio=False,
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='mmcoop.RandomTranslation', prob=0.5),
-        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-        dict(type='PackInputs'),
-    ])
+crop_ratio_range = (0.08, 1.0)  # part of the area that a crop keeps
+
+train_pipeline = [
+    dict(type='mmcoop.LoadImage'),
+    dict(
+        type='mmcoop.RandomView',
+        views='${views}',
+        scale='${image_size}',  # of the CLIP
+        crop_ratio_range='${crop_ratio_range}',
+        backend='pillow',
+        interpolation='bicubic'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
 test_pipeline = [
     dict(type='mmcoop.LoadImage'),
     dict(
@@ -67,7 +56,7 @@ train_dataloader = dict(
             name='${dataset}',
             data_root='${data_root}',
             split='train',
-            pipeline='${train_pipeline}')))
+            pipeline=train_pipeline)))
 test_dataloader = dict(
     batch_size=100,
     num_workers='${num_workers}',

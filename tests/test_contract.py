@@ -1,0 +1,130 @@
+"""What every method can do, whatever it learns: joined by its metafile."""
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain import ImageClassificationInferencer
+
+from mmcoop.methods import all_methods, get_method
+from mmcoop.protocol.execute import tool_main
+
+from .conftest import DATA, ROOT
+
+METHODS = [method.name for method in all_methods()
+           if method.learns and not method.variant
+           and not method.stands_for]
+
+
+def tool(name, *args):
+    tool_main(ROOT / f'tools/{name}.py')([str(arg) for arg in args])
+
+
+@pytest.fixture
+def train(tmp_path, photos, deep_clip, monkeypatch):
+    """``train(name, folder, *flags, **options)`` -> (options, result)."""
+    monkeypatch.chdir(ROOT)
+
+    def run(name, folder, *flags, **more):
+        method = get_method(name)
+        options = {
+            'dataset': 'folder', 'data_root': photos, 'shots': 2,
+            'num_workers': 0, **method.options,
+            **{f'model.clip.{key}': value
+               for key, value in deep_clip.items()}, **more}
+        if method.epochs:
+            options['max_epochs'] = 2
+        if 'num_classes' in method.config.read_text():
+            options['num_classes'] = 3
+        words = [f'{key}={value}' for key, value in options.items()]
+        work = tmp_path / folder
+        tool('train', method.config, '--work-dir', work, *flags,
+             '--cfg-options', *words)
+        return words, json.loads((work / 'result.json').read_text())
+
+    return run
+
+
+def parameters(checkpoint):
+    return torch.load(checkpoint)['state_dict']  # torch's safe default
+
+
+def last(work):
+    from mmengine.runner import find_latest_checkpoint
+    return find_latest_checkpoint(str(work))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', METHODS)
+def test_contract(name, train, tmp_path, capsys):
+    method, work = get_method(name), tmp_path / 'once'
+    options, result = train(name, 'once')
+    assert result['method'] == name
+    assert result['learned_parameters'] > 0
+    state = parameters(last(work))
+    frozen = 'text_tower', 'hand_written'
+    assert not any(part in key for key in state for part in frozen)
+    config = next(work.glob('*.py'))
+
+    # a test of the checkpoint finds what the training found
+    tool('test', config, last(work), '--work-dir', tmp_path / 'test')
+    tested = json.loads((tmp_path / 'test/result_test.json').read_text())
+    assert tested['metrics'] == result['metrics']
+    assert tested['method'] == name
+
+    if method.epochs:  # interrupted after an epoch and resumed: the same
+        train(name, 'again')
+        again = tmp_path / 'again'
+        (again / 'epoch_2.pth').unlink()
+        (again / 'last_checkpoint').write_text(str(again / 'epoch_1.pth'))
+        train(name, 'again', '--resume')
+        for key, value in parameters(last(again)).items():
+            torch.testing.assert_close(value, state[key], rtol=1e-4,
+                                       atol=1e-6, msg=key)
+
+    # the host's inferencer, on an image, from config and checkpoint
+    inferencer = ImageClassificationInferencer(
+        str(config), pretrained=last(work))
+    image = next((tmp_path / 'photos/snow').glob('*.png'))
+    prediction, = inferencer(str(image))
+    assert prediction['pred_class'] in ('grass', 'red_fox', 'snow')
+
+    # other classes at run time, or a sentence
+    model = inferencer.model
+    images = torch.randn(2, 3, 32, 32)
+    if method.new_classes is True:
+        model.set_classes(['cat', 'dog'])
+        assert model(images).shape == (2, 2)
+        tool('transfer', config, last(work), '--datasets', 'eurosat',
+             '--data-root', DATA, '--work-dir', tmp_path / 'transfer')
+        assert 'EuroSAT' in capsys.readouterr().out
+    elif hasattr(model, 'set_classes') and hasattr(
+            model.head, 'set_classes'):
+        with pytest.raises(ValueError, match='classes'):
+            model.set_classes(['cat', 'dog'])
+
+    if hasattr(getattr(model.head, 'prompt', None), 'ctx'):
+        tool('analysis_tools/read_prompt', config, last(work), '--out',
+             tmp_path / 'words.json')
+        words = json.loads((tmp_path / 'words.json').read_text())
+        assert words['contexts'][0]['vectors']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
+    name for name in METHODS if get_method(name).epochs])
+def test_moving_averages(name, train, tmp_path):
+    """EMA of mmengine: it shares the frozen towers, and is what is tested."""
+    cfg = Config.fromfile(get_method(name).config)
+    hooks = [dict(hook) for hook in cfg.custom_hooks]
+    path = tmp_path / 'ema.py'
+    path.write_text(f"_base_ = ['{get_method(name).config}']\n"
+                    f'custom_hooks = {hooks + [dict(type="EMAHook")]!r}\n')
+    options, _ = train(name, 'once')
+    tool('train', path, '--work-dir', tmp_path / 'ema', '--cfg-options',
+         *options)
+    checkpoint = torch.load(last(tmp_path / 'ema'))
+    assert set(checkpoint['state_dict']) == set(
+        parameters(last(tmp_path / 'once')))
+    assert any(not torch.equal(value, checkpoint['ema_state_dict'][
+        f'module.{key}']) for key, value in checkpoint['state_dict'].items())
