@@ -1,10 +1,13 @@
 """Chunks of classes: the same function within a memory budget."""
+from dataclasses import replace
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmcoop.clip import EndingLayout, TextDivider, load_clip
+from mmcoop.clip import EndingLayout, TextDivider, divide, load_clip
 from mmcoop.clip.divide import GIB, saved_bytes
+from mmcoop.prompts import ContextPrompt
 
 NAMES = [f'{word} number {i}' if i % 3 else word for i in range(100)
          for word in ('kite', 'steam engine', 'sea', "jack-o'-lantern")]
@@ -100,3 +103,23 @@ def test_pages(ids):
 def test_unknown_budget(memory):
     with pytest.raises(ValueError, match=f'text_memory={memory}: a number'):
         TextDivider(memory)
+
+
+def test_evaluation_is_in_parts(small_clip, monkeypatch):
+    """Many images' contexts at once: equal, and never all in memory."""
+    tower = load_clip(**small_clip).text_tower.double()
+    prompt = ContextPrompt(n_ctx=2)
+    prompt.setup(tower)
+    prompt.set_classes(['cat', 'dog', 'jack-o-lantern'], tower)
+    one, = prompt.double()(tower)
+    many = replace(one, prefix=one.prefix + torch.randn(7, 1, 1).double())
+    sizes, forward = [], type(tower).forward
+    monkeypatch.setattr(type(tower), 'forward', lambda self, prompts: (
+        sizes.append(len(prompts.prefix)), forward(self, prompts))[1])
+    with torch.no_grad():
+        whole = TextDivider().encode(tower, many)
+        assert sizes == [7]
+        monkeypatch.setattr(divide, 'EVALUATION_TOKENS', 30)
+        parts = TextDivider().encode(tower, many)
+    assert len(sizes) > 3 and sum(sizes[1:]) == 7
+    torch.testing.assert_close(parts, whole)

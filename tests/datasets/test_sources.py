@@ -6,7 +6,8 @@ import pytest
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from mmcoop.datasets import FolderDataset, SplitFileDataset
+from mmcoop.datasets import FolderDataset, RandomView, SplitFileDataset
+from mmcoop.datasets.seeding import seeded
 
 from ..conftest import DATA, SHARED, make_photos, needs_shared
 
@@ -234,3 +235,45 @@ def test_test_view_is_clips(tmp_path):
         ours = preprocessor(dict(inputs=[sample['inputs']]))['inputs'][0]
         torch.testing.assert_close(
             ours, theirs(Image.open(path)), rtol=0, atol=1e-5)
+
+
+class TestViews:
+    """CoOp's two recipes of views, by one option."""
+
+    def view(self, seed=0, **options):
+        rows, columns = np.mgrid[:60, :100]
+        image = np.stack([2 * columns, 4 * rows, 0 * rows], -1).astype('uint8')
+        transform = RandomView(scale=32, backend='pillow',
+                               interpolation='bicubic', **options)
+        with seeded(seed):
+            return transform.transform(dict(img=image))['img'], image
+
+    def test_crop_is_the_hosts_random_resized_crop(self):
+        from mmpretrain.datasets import RandomResizedCrop
+        host = RandomResizedCrop(scale=32, backend='pillow',
+                                 interpolation='bicubic')
+        for seed in range(3):
+            ours, image = self.view(seed)
+            with seeded(seed):
+                theirs = host.transform(dict(img=image))['img']
+            assert np.array_equal(ours, theirs)
+
+    def test_translation_is_as_dassl_does_it(self):
+        """The whole image, squeezed; or 36 x 36 pixels of it, cropped."""
+        kinds = {'whole': 0, 'crop': 0}
+        for seed in range(40):
+            ours, image = self.view(seed, views='translation')
+            whole = Image.fromarray(image).resize((32, 32), Image.BICUBIC)
+            large = np.asarray(whole.resize((36, 36), Image.BILINEAR))
+            crops = [large[top:top + 32, left:left + 32]
+                     for top in range(5) for left in range(5)]
+            if np.array_equal(ours, np.asarray(whole)):
+                kinds['whole'] += 1
+            else:
+                assert any(np.array_equal(ours, crop) for crop in crops)
+                kinds['crop'] += 1
+        assert min(kinds.values()) > 8
+
+    def test_unknown(self):
+        with pytest.raises(ValueError, match="views='shift': choose"):
+            self.view(views='shift')
