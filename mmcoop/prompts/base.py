@@ -7,8 +7,7 @@ import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 
-from ..clip import (Architecture, EndingLayout, ImageTower, PromptSet,
-                    TextTower)
+from ..clip import Architecture, EndingLayout, ImageTower, PromptSet, TextTower
 
 
 class BasePrompt(BaseModule):

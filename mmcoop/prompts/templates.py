@@ -30,7 +30,8 @@ class TemplatePrompt(BasePrompt):
             templates joined by +, such as ``ensemble7+own``: ``name`` (the
             class name alone), ``generic`` ("a photo of a {}."), ``own`` (the
             data set's), ``ensemble7`` and ``ensemble80`` (CLIP's for
-            ImageNet), ``ensemble60`` (the first 60 of these, of PromptSRC). The head averages the features of several templates.
+            ImageNet), ``ensemble60`` (the first 60 of these, as PromptSRC
+            takes them). The head averages the features of several templates.
         own: The data set's template; ``'${template}'`` in a config.
         combine: How several templates are averaged: ``features``
             (L2-normalised) or ``unnormalized``.

@@ -92,9 +92,10 @@ def phrase_similarity(head: PromptLearnerHead,
         phrases: Such as "a photo of a".
 
     Returns:
-        For each phrase (none if the prompt sees images): ``phrase``; ``mean``, ``min`` and ``max`` over the
-        classes of the cosine between the two class features; ``min_class``
-        and ``max_class``, the names of the classes at these ends.
+        For each phrase (none if the prompt sees images): ``phrase``;
+        ``mean``, ``min`` and ``max`` over the classes of the cosine between
+        the two class features; ``min_class`` and ``max_class``, the names of
+        the classes at these ends.
 
     Raises:
         ValueError: A phrase without words, or too long for a class.

@@ -6,8 +6,8 @@
 CoCoOp, MaPLe: text forward and backward, against 77 tokens of every class (for
 CoCoOp of every image). KgCoOp, ProGrad: a whole step on cached features
 (batch 32, loss, backward, SGD), against CoOp's with as many vectors; steps
-alternate, so that both meet the same machine. Memory: the peak of CoCoOp's step
-with 1000 classes and 32 images, above what the model takes.
+alternate, so that both meet the same machine. Memory: the peak of a step of
+CoCoOp with 1000 classes and 32 images, above what the model takes.
 """
 import multiprocessing
 import statistics
