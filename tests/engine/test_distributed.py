@@ -6,6 +6,9 @@ import sys
 
 import pytest
 import torch
+from mmengine.config import Config
+
+from mmcoop.methods import get_method
 
 from ..conftest import ROOT, custom_config, make_photos
 
@@ -15,14 +18,17 @@ CLASSES = {'red_fox': 9, 'snow': 9, 'grass': 9, 'jack-o-lantern': 9,
 
 def run(folder, world_size, photos, clip, class_specific):
     """20 steps of 6 images; what each rank ends with."""
-    cfg = custom_config(
+    return launch(folder, world_size, custom_config(
         folder, photos, clip, **{
             'model.head.prompt.class_specific': class_specific,
             'train_dataloader.batch_size': 6 // world_size,
             'shots': 6,
             'max_epochs': 4,
             'launcher': 'pytorch'
-        })
+        }))
+
+
+def launch(folder, world_size, cfg):
     folder.mkdir()
     cfg.dump(folder / 'ddp.py')
     env = dict(os.environ, CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1',
@@ -65,3 +71,28 @@ def test_equals_one_process(tmp_path, small_clip, class_specific):
         assert result['metrics'] == json.loads(
             (tmp_path / '1/work/result.json').read_text())['metrics']
         assert len(list(folder.glob('epoch_4.pth'))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name,options', [
+    ('cocoop', {'model.head.text_memory': 1e-3}), ('prograd', {}),
+    ('promptsrc', {'model.head.prompt.depth': 2,
+                   'model.head.prompt.visual_depth': 1})])
+def test_other_methods_equal_one_process(tmp_path, deep_clip, name, options):
+    photos, ends = make_photos(tmp_path / 'photos', CLASSES), []
+    for world_size in (1, 2):
+        folder = tmp_path / str(world_size)
+        cfg = Config.fromfile(get_method(name).config)
+        cfg.merge_from_dict({
+            'model.clip': dict(_delete_=True, **deep_clip),
+            'dataset': 'folder', 'data_root': str(photos), 'shots': 6,
+            'max_epochs': 3, 'num_workers': 0, 'launcher': 'pytorch',
+            'work_dir': str(folder / 'work'),
+            'train_dataloader.batch_size': 6 // world_size, **options})
+        ranks = launch(folder, world_size, cfg)
+        assert all(torch.equal(rank['ctx'], ranks[0]['ctx'])
+                   for rank in ranks)
+        ends.append(ranks[0])
+    one, two = ends
+    assert (one['ctx'] - one['start']).abs().max() > 1e-3
+    torch.testing.assert_close(two['ctx'], one['ctx'], rtol=0, atol=2e-4)
