@@ -8,23 +8,12 @@
 # cannot be cached.
 # Expect (not measured here: needs OpenAI's ViT-B/16 and ImageNet): 20 epochs of
 # batch 4; each image takes the image tower twice, with prompts and without.
-_base_ = [
-    '../_base_/models/coop.py', '../_base_/datasets/few_shot.py',
-    '../_base_/schedules/coop_sgd.py', '../_base_/default_runtime.py'
-]
+_base_ = ['../maple/ivlp_vit-b16_16shot_imagenet.py']  # recipe and prompts
 method = 'promptsrc'
-recipe_epochs = 20
 gaussian_mean = 15  # epochs
 gaussian_std = 1
 model = dict(
     head=dict(
-        prompt=dict(
-            _delete_=True,
-            type='mmcoop.MultiModalPrompt',
-            n_ctx=4,
-            ctx_init='a photo of a',
-            depth=9,
-            coupled=False),
         hand_written=dict(
             type='mmcoop.TemplatePrompt',
             templates='ensemble60',
@@ -34,8 +23,6 @@ model = dict(
             dict(type='mmcoop.ImageConsistency', weight=10.),
             dict(type='mmcoop.LogitConsistency', weight=1.),
         ]))
-train_dataloader = dict(batch_size=4)
-optim_wrapper = dict(optimizer=dict(lr=0.0025))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(

@@ -1,5 +1,5 @@
 """Prompt-aligned gradient: ProGrad (Zhu et al., ICCV 2023)."""
-from typing import Dict, Optional
+from typing import Dict
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +17,14 @@ class ZeroShotDistillation(Regularizer):
     over images: the KL divergence up to a constant.
 
     Args:
-        weight: Factor of the loss.
-        name: Its name in the log.
         temperature: T; 1 as published.
+        **kwargs: ``weight`` and ``name`` of :class:`Regularizer`.
     """
+    default_name = 'kl'
     needs_hand_written = True
 
-    def __init__(self, weight: float = 1.0, name: Optional[str] = 'kl',
-                 temperature: float = 1.0) -> None:
-        super().__init__(weight, name)
+    def __init__(self, temperature: float = 1.0, **kwargs) -> None:
+        super().__init__(**kwargs)
         self.temperature = temperature
 
     def compute(self, inputs: LossInputs) -> torch.Tensor:

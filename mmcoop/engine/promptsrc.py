@@ -3,7 +3,7 @@
 arXiv 2307.06948. Three losses keep the prompted features and logits near
 those of the frozen CLIP, and the prompts of all epochs are averaged.
 """
-from typing import Dict, Optional
+from typing import Dict
 
 import torch
 import torch.nn.functional as F
@@ -16,17 +16,10 @@ from .runner import unwrap
 
 @MODELS.register_module()
 class TextConsistency(Regularizer):
-    """Mean absolute difference of learned and hand-written class features.
-
-    Args:
-        weight: Factor of the loss; 25 as published.
-        name: Its name in the log.
-    """
+    """Mean absolute difference of learned and hand-written class features."""
+    default_weight = 25.0
+    default_name = 'text'
     needs_hand_written = True
-
-    def __init__(self, weight: float = 25.0,
-                 name: Optional[str] = 'text') -> None:
-        super().__init__(weight, name)
 
     def compute(self, inputs: LossInputs) -> torch.Tensor:
         difference = inputs.class_features - inputs.hand_written_features
@@ -35,17 +28,10 @@ class TextConsistency(Regularizer):
 
 @MODELS.register_module()
 class ImageConsistency(Regularizer):
-    """Mean absolute difference of prompted and unprompted image features.
-
-    Args:
-        weight: Factor of the loss; 10 as published.
-        name: Its name in the log.
-    """
+    """Mean absolute difference of prompted and unprompted image features."""
+    default_weight = 10.0
+    default_name = 'image'
     needs_unprompted = True
-
-    def __init__(self, weight: float = 10.0,
-                 name: Optional[str] = 'image') -> None:
-        super().__init__(weight, name)
 
     def compute(self, inputs: LossInputs) -> torch.Tensor:
         difference = inputs.image_features - inputs.unprompted_image_features
@@ -57,17 +43,10 @@ class LogitConsistency(Regularizer):
     """KL divergence of the class probabilities from zero-shot CLIP's.
 
     ``sum(KL(zero-shot || prompted)) / (B K)`` of B images and K classes.
-
-    Args:
-        weight: Factor of the loss; 1 as published.
-        name: Its name in the log.
     """
+    default_name = 'logits'
     needs_hand_written = True
     needs_unprompted = True
-
-    def __init__(self, weight: float = 1.0,
-                 name: Optional[str] = 'logits') -> None:
-        super().__init__(weight, name)
 
     def compute(self, inputs: LossInputs) -> torch.Tensor:
         teacher = inputs.logit_scale * inputs.unprompted_image_features \

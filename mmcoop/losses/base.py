@@ -34,22 +34,27 @@ class Regularizer(BaseModule):
     """A loss beside the classification loss; logged as ``loss_<name>``.
 
     Args:
-        weight: Factor of the loss; :meth:`forward` applies it.
-        name: Its name in the log; None takes the class's.
+        weight: Factor of the loss; :meth:`forward` applies it. None takes
+            ``default_weight``.
+        name: Its name in the log; None takes ``default_name``.
 
     Attributes:
+        default_weight: The published weight.
+        default_name: None: the name of the class.
         needs_hand_written: Whether it compares with hand-written prompts.
         needs_unprompted: Whether it compares with image features of the tower
             without visual prompts.
     """
+    default_weight = 1.0
+    default_name: Optional[str] = None
     needs_hand_written = False
     needs_unprompted = False
 
-    def __init__(self, weight: float = 1.0,
+    def __init__(self, weight: Optional[float] = None,
                  name: Optional[str] = None) -> None:
         super().__init__()
-        self.weight = weight
-        self.name = name or type(self).__name__.lower()
+        self.weight = self.default_weight if weight is None else weight
+        self.name = name or self.default_name or type(self).__name__.lower()
 
     def forward(self, inputs: LossInputs) -> torch.Tensor:
         """The weighted loss, a scalar."""

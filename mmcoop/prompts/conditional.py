@@ -62,7 +62,8 @@ class ConditionalContextPrompt(ContextPrompt):
                 ) -> List[PromptSet]:
         """Return one set with a prefix for each of the B images."""
         one, = super().forward(tower)
-        shift = self.linear2(self.linear1(image_features).relu())  # (B, D)
+        image = image_features.to(self.linear1.weight.dtype)
+        shift = self.linear2(self.linear1(image).relu())  # (B, D)
         sos, ctx = one.prefix.split([1, self.n_ctx], dim=1)
         prefix = torch.cat([
             sos.expand(len(shift), -1, -1), ctx + shift[:, None].to(ctx.dtype)
