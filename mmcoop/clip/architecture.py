@@ -63,7 +63,8 @@ class Architecture:
                 'ViT (model.clip.model_name=ViT-B-16).')
         if depth > self.image_layers:
             raise ValueError(f'visual prompts in {depth} layers, but the '
-                             f'image tower has {self.image_layers}.')
+                             f'image tower has {self.image_layers}: lower '
+                             'depth or visual_depth (model.head.prompt).')
 
     def check_patches(self) -> None:
         """Check that the image tower gives features of local patches.

@@ -135,7 +135,13 @@ class _Resolver:
     def published(self) -> Optional[PublishedSet]:
         """The entry of the catalogue for ``dataset``; None for own data."""
         name = self.given('dataset')
-        return None if name is None or name in OTHER_DATA else find(name)
+        if name is None or name in OTHER_DATA:
+            return None
+        try:
+            return find(name)
+        except ValueError as error:
+            raise ValueError(f'{error} Besides: folder (your own photos in '
+                             'data_root) and demo.') from None
 
 
 def _dataset_type(resolver: _Resolver) -> str:

@@ -178,3 +178,30 @@ def test_the_architecture_of_a_clip(small_clip, vit_file, rn_file):
     assert (large.image_size, large.image_layers, large.text_layers) == (
         336, 24, 12)
     assert read_architecture('MobileCLIP-S1').image_layers == 0
+
+
+def test_data_that_is_not_published(tmp_path):
+    """Photos and the demo, by the same variable in every config."""
+    cfg = Config.fromfile(ROOT / 'configs/maple/'
+                          'maple_vit-b16_16shot_imagenet.py')
+    cfg.merge_from_dict(dict(data_root=str(tmp_path), image_size=32))
+    for name, kind in (('folder', 'mmcoop.FolderDataset'),
+                       ('demo', 'mmcoop.DemoWorld'),
+                       ('dtd', 'mmcoop.CoOpDataset')):
+        cfg.dataset = name
+        done = mmcoop.resolve(cfg)
+        assert {part.type for part in (
+            done.train_dataloader.dataset.dataset,
+            done.test_dataloader.dataset)} == {kind}
+    cfg.dataset = 'folders'
+    with pytest.raises(ValueError, match='Besides: folder .* and demo'):
+        mmcoop.resolve(cfg)
+
+
+def test_the_first_epoch_has_the_published_rate():
+    cfg = Config.fromfile(ROOT / 'configs/coop/'
+                          'coop_vit-b16_16shot_imagenet.py')
+    cfg.merge_from_dict({'optim_wrapper.optimizer.lr': 0.0035,
+                         'image_size': 32})
+    warmup = mmcoop.resolve(cfg).param_scheduler[0]
+    assert warmup.factor * 0.0035 == pytest.approx(1e-5)
