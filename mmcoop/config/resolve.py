@@ -146,7 +146,9 @@ class _Resolver:
 
 def _dataset_type(resolver: _Resolver) -> str:
     """The class of the data set that ``dataset`` names."""
-    return OTHER_DATA.get(resolver.given('dataset'), 'mmcoop.CoOpDataset')
+    if resolver.published() is not None:
+        return 'mmcoop.CoOpDataset'
+    return OTHER_DATA.get(resolver.given('dataset'))
 
 
 def _template(resolver: _Resolver) -> str:
