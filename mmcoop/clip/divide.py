@@ -111,17 +111,20 @@ class TextDivider:
         if self.memory is None:
             return 1
         half = torch.is_autocast_enabled(prompts.prefix.device.type)
-        key = (prompts.prefix.shape, half, max(lengths))
+        key = (prompts.prefix.shape[1:], half, max(lengths))
         if key not in self._bytes_per_token:
-            # measured on a few classes, for any tower and precision
+            # measured on a few classes of a prefix, for any tower and
+            # precision
             few = prompts.layout.split(max(1, len(lengths) // 128))[0]
             with torch.enable_grad():
-                part = prompts.select_classes(few)
+                part = prompts.split_prefixes(len(prompts.prefix))[0]
+                part = part.select_classes(few)
                 part = replace(part, endings=part.endings.detach(),
                                prefix=part.prefix.detach().requires_grad_())
                 n = saved_bytes(lambda: tower(part), tower)
             self._bytes_per_token[key] = n / sum(few.layout.lengths)
-        needed = self._bytes_per_token[key] * sum(lengths)
+        needed = self._bytes_per_token[key] * sum(lengths) \
+            * len(prompts.prefix)
         return min(len(lengths) * len(prompts.prefix),
                    -(-int(needed) // int(self.memory * GIB)))
 
