@@ -69,10 +69,10 @@ class PromptLearnerHead(RecordedHead):
             raise ValueError(
                 'PromptLearnerHead needs a text tower: use it in '
                 'mmcoop.CoOp or give it clip=dict(...).')
-        if self.prompt.prompts_images:
+        if self.prompt.prompts_images or self.prompt.sees_patches:
             raise ValueError(
-                f'{type(self.prompt).__name__} has visual prompts for the '
-                'image tower of a CLIP: use it in mmcoop.CoOp.')
+                f'{type(self.prompt).__name__} needs the image tower of a '
+                'CLIP: use it in mmcoop.CoOp.')
         from ..clip import load_clip  # imports open_clip
         return load_clip(**clip).text_tower
 
@@ -220,9 +220,8 @@ class PromptLearnerHead(RecordedHead):
         With regularisers it is ``loss_cls``; mmengine adds them up.
 
         Args:
-            feats: Image features ((B, E), ); before them, if
-                ``needs_unprompted``, those of the tower without visual
-                prompts.
+            feats: Image features ((B, E), ); if ``needs_unprompted``, before
+                them those of the tower without visual prompts.
             data_samples: Data samples with the labels.
             **kwargs: Arguments of the classification loss.
         """

@@ -44,8 +44,7 @@ class CoOp(ImageClassifier):
         if isinstance(head, dict) and isinstance(head.get('prompt'), dict):
             # before the CLIP is loaded, so that mistakes show at once
             head = dict(head, prompt=MODELS.build(head['prompt']))
-            if not isinstance(clip, FrozenCLIP):
-                _check_architecture(head['prompt'], clip)
+            _check_prompt(head['prompt'], clip, freeze_image_tower)
         if not isinstance(clip, FrozenCLIP):
             from ..clip import load_clip  # imports open_clip
             clip = load_clip(**clip)
@@ -70,14 +69,7 @@ class CoOp(ImageClassifier):
         self.clip_name = clip_name
         prompt = getattr(self.head, 'prompt', None)
         self.sees_patches = getattr(prompt, 'sees_patches', False)
-        prompts_images = getattr(prompt, 'prompts_images', False)
-        if prompts_images or self.sees_patches:
-            prompt.check_architecture(clip.architecture)
-            if not freeze_image_tower:
-                raise ValueError(
-                    f'{type(prompt).__name__} needs the frozen image tower: '
-                    'set model.freeze_image_tower=True.')
-        if prompts_images:
+        if getattr(prompt, 'prompts_images', False):
             prompt.setup_image_side(clip.image_tower)
         if getattr(self.head, 'class_names', None):
             self.set_classes(self.head.class_names)
@@ -142,9 +134,17 @@ class CoOp(ImageClassifier):
         """Do nothing: the towers are loaded, the prompt is initialised."""
 
 
-def _check_architecture(prompt: BasePrompt, clip: dict) -> None:
-    """Refuse a CLIP that does not suit the prompt, before it is loaded."""
-    if prompt.prompts_images or prompt.sees_patches:
+def _check_prompt(prompt: BasePrompt, clip: Union[dict, FrozenCLIP],
+                  frozen: bool) -> None:
+    """Refuse an image tower that does not suit the prompt."""
+    if not (prompt.prompts_images or prompt.sees_patches):
+        return
+    if not frozen:
+        raise ValueError(f'{type(prompt).__name__} needs the frozen image '
+                         'tower: set model.freeze_image_tower=True.')
+    if isinstance(clip, FrozenCLIP):
+        prompt.check_architecture(clip.architecture)
+    else:
         from ..clip import read_architecture  # imports open_clip
         prompt.check_architecture(read_architecture(**clip))
 

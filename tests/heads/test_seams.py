@@ -139,7 +139,7 @@ class TestVisualPrompts:
             build(dict(pretrained=rn_file), self.prompt)
 
     def test_other_backbones_refuse(self, small_clip):
-        with pytest.raises(ValueError, match='Plants has visual prompts'):
+        with pytest.raises(ValueError, match='Plants needs the image tower'):
             OURS.build(dict(type='mmcoop.PromptLearnerHead', clip=small_clip,
                             prompt=self.prompt))
         with pytest.raises(ValueError, match='freeze_image_tower=True'):
