@@ -91,6 +91,7 @@ def test_every_entry_of_a_metafile_names_itself(name, deep_clip):
         _delete_=True, type='mmcoop.TemplatePrompt')},
      'coop-m16-end (type=mmcoop.TemplatePrompt, n_ctx=None, '
      'class_token_position=None, class_specific=None)'),
+    ({'model.head.prompt.n_prompts': 2}, 'coop-m16-end (n_prompts=2)'),
     (dict(method='mine'), 'mine'), (dict(method=None), 'ContextPrompt'),
 ], ids=str)
 def test_what_no_entry_describes(options, expected, small_clip):
@@ -239,3 +240,21 @@ def test_a_config_of_a_run_has_no_variables():
 def test_no_way_around_validation_images(options):
     with pytest.raises(ValueError, match="val_split='val'"):
         eurosat(**options)
+
+
+@pytest.mark.parametrize('method,options,expected', [
+    ('kgcoop', {'model.head.regularizers.0.weight': 2.},
+     'kgcoop (weight=2.0)'),
+    ('kgcoop', {'model.head.hand_written.templates': 'name'},
+     'kgcoop (templates=name)'),
+    ('kgcoop', {'template': 'art of {}.'}, 'kgcoop'),
+    ('prograd', {'model.head.prompt.n_ctx': 4}, 'prograd (n_ctx=4)'),
+    ('maple', {'model.head.prompt.depth': 2}, 'maple (depth=2)'),
+    ('plot', {'views': 'translation'}, 'plot (views=translation)'),
+])
+def test_a_recipe_that_was_changed(method, options, expected, deep_clip):
+    cfg = Config.fromfile(get_method(method).config)
+    cfg.merge_from_dict(options)
+    cfg = resolve(cfg)
+    model = MODELS.build(dict(cfg.model, clip=deep_clip))
+    assert name_method(cfg, model) == expected

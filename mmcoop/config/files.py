@@ -20,7 +20,7 @@ RUNNER_KEYS = frozenset((
     'runner_type', 'model_wrapper_cfg', 'custom_imports', 'compile',
     'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
     'efficient_conv_bn_eval', 'tta_model', 'tta_pipeline',
-    'method', 'recipe_epochs', 'overrides'))
+    'method', 'recipe_epochs', 'views', 'overrides'))
 
 
 class ConfigFile(NamedTuple):

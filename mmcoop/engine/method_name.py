@@ -11,6 +11,7 @@ from ..methods import (METAFILE, Method, all_methods, find_method,
                        register_configs)
 
 ALWAYS = ('model.type', 'model.head.type', 'model.head.prompt.type')
+HEAD_PARTS = ('prompt', 'adapter', 'regularizers', 'hand_written')
 MISSING = object()
 
 
@@ -40,21 +41,42 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     keys = [*ALWAYS, *dict.fromkeys(k for m in siblings for k in m.options)]
     if cfg.get('views') is not None:  # a training with random views
         keys.append('views')
+    for part in (_read_config(str(entry.config)), cfg):
+        keys += [key for key in _head_keys(part) if key not in keys]
     # a resolved config holds no other variables, a test no optimiser
     keys = [key for key in keys if cfg.get(key.split('.')[0]) is not None]
     actual = {key: _actual(cfg, model, key) for key in keys}
     for method in siblings:
-        if all(actual[key] == _expected(method, key) for key in keys):
+        if all(_fits(method, key, actual[key]) for key in keys):
             return method.name
     odd = [f'{key.split(".")[-1]}={actual[key]}' for key in keys
-           if actual[key] != _expected(entry, key)]
+           if not _fits(entry, key, actual[key])]
     return f'{name} ({", ".join(odd)})'
 
 
-def _expected(method: Method, key: str) -> Any:
+def _head_keys(cfg: Config) -> List[str]:
+    """Places in the head that make the method what it is."""
+    head, keys = find_model(cfg).get('head', {}), []
+
+    def walk(part: Any, key: str) -> None:
+        if isinstance(part, (dict, list)):
+            names = part if isinstance(part, dict) else range(len(part))
+            for name in names:
+                walk(part[name], f'{key}.{name}')
+        else:
+            keys.append(key)
+
+    for name in HEAD_PARTS:
+        if head.get(name) is not None:
+            walk(head[name], f'model.head.{name}')
+    return keys
+
+
+def _fits(method: Method, key: str, actual: Any) -> bool:
     if key in method.options:
-        return method.options[key]
-    return _value(_read_config(str(method.config)), key.split('.'))
+        return method.options[key] == actual
+    expected = _value(_read_config(str(method.config)), key.split('.'))
+    return expected == actual or '${' in str(expected)
 
 
 def _actual(cfg: Config, model: nn.Module, key: str) -> Any:
@@ -71,7 +93,10 @@ def _actual(cfg: Config, model: nn.Module, key: str) -> Any:
 
 def _value(part: Any, keys: List[str]) -> Any:
     for key in keys:
-        part = part.get(key) if hasattr(part, 'get') else None
+        if isinstance(part, (list, tuple)):
+            part = part[int(key)] if int(key) < len(part) else None
+        else:
+            part = part.get(key) if hasattr(part, 'get') else None
     return part
 
 

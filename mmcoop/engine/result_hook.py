@@ -97,7 +97,7 @@ class ResultHook(Hook):
             selected_on=self._selected_on(runner),
             epochs=runner.epoch if trained and not fitted else None,
             recipe_epochs=cfg.get('recipe_epochs') if trained else None,
-            views=cfg.get('views') if trained else None,
+            views=cfg.get('views') if trained and not fitted else None,
             cached_views=cached_views(runner),
             clip=_clip_name(model),
             pretrained=find_model(cfg).get('clip', {}).get('pretrained'),
