@@ -60,6 +60,7 @@ class Method:
         options: The ``--cfg-options`` that make it of the config.
         learns: Whether anything is trained or fitted.
         epochs: Whether it is trained in epochs, not fitted at once.
+        cached_views: Whether it can be trained on cached views.
         new_classes: Which classes it can be tested on once it is trained:
             any (True), a part of those it was trained on (``subset``), or
             the same ones only (False).
@@ -81,6 +82,7 @@ class Method:
     options: Dict[str, Any] = field(default_factory=dict)
     learns: bool = True
     epochs: bool = True
+    cached_views: bool = True
     new_classes: Union[bool, str] = True
     tables: Tuple[str, ...] = ()
     only_in: Tuple[str, ...] = ()
@@ -184,6 +186,7 @@ def _make_method(path: Path, rank: int, entry: dict,
         options=dict(entry.get('Options') or {}),
         learns=entry.get('Learns', True),
         epochs=entry.get('Epochs', True),
+        cached_views=entry.get('Cached Views', True),
         new_classes=entry.get('New Classes', True),
         tables=tuple(entry.get('Tables') or ()),
         only_in=tuple(entry.get('Only In') or ()),

@@ -67,9 +67,11 @@ class Run:
             options.update(shots=self.shots, seed=self.seed)
         if self.class_subset:
             options['class_subset'] = self.class_subset
-        in_epochs = self.tool == 'train' and method.epochs
+        dropped = () if method.cached_views else ('cached_views', )
+        if self.tool != 'train' or not method.epochs:
+            dropped = OF_EPOCHS
         options.update({key: value for key, value in common.items()
-                        if in_epochs or key not in OF_EPOCHS})
+                        if key not in dropped})
         return options
 
     def command(self, work_dir: Path, common: Dict[str, object],

@@ -37,6 +37,15 @@ def test_another_recipe_stands_for_a_method_in_some_tables():
                      'cross-dataset': {'maple-cross', 'promptsrc-cross'}}
 
 
+def test_cached_views_are_for_those_that_can_use_them():
+    common = dict(cached_views=16, max_epochs=3)
+    for name, kept in (('kgcoop', {'cached_views', 'max_epochs'}),
+                       ('maple', {'max_epochs'}), ('plot', {'max_epochs'}),
+                       ('linear-probe', set())):
+        options = Run(name, 'dtd', 'RN50', 1, 1).options(common)
+        assert set(common) & set(options) == kept
+
+
 def test_eleven():
     assert len(ELEVEN) == 11 and ELEVEN[0] == 'imagenet'
 
