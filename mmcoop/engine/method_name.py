@@ -12,6 +12,7 @@ from ..methods import (METAFILE, Method, all_methods, find_method,
 
 ALWAYS = ('model.type', 'model.head.type', 'model.head.prompt.type')
 HEAD_PARTS = ('prompt', 'adapter', 'regularizers', 'hand_written')
+PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 MISSING = object()
 
 
@@ -85,7 +86,7 @@ def _actual(cfg: Config, model: nn.Module, key: str) -> Any:
     built: Any = model
     for part in rest:
         built = getattr(built, part, MISSING)
-    if first == 'model' and rest[-1] != 'type' and built is not MISSING:
+    if first == 'model' and rest[-1] != 'type' and isinstance(built, PLAIN):
         return built
     return _value(dict(model=find_model(cfg)) if first == 'model' else cfg,
                   [first, *rest])

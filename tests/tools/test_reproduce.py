@@ -41,7 +41,8 @@ def towers(small_clip):
 
 
 def test_base_to_new(tmp_path, options, towers, capsys):
-    words = ['base-to-new', '--datasets', 'eurosat', '--shots', '1',
+    words = ['base-to-new', '--methods', 'zeroshot-own',
+             'coop-m4-end-words', '--datasets', 'eurosat', '--shots', '1',
              '--seeds', '1', '2', *towers, '--work-dir', str(tmp_path),
              *options(DATA)]
     tool('reproduce')(words)
@@ -164,7 +165,7 @@ def test_what_cannot_be_run(tmp_path, options, towers, capsys):
                            *towers, *options(tmp_path)])
     for words, message in (
             (['tables'], 'invalid choice'),
-            (['few-shot', '--methods', 'maple'], "unknown method 'maple'"),
+            (['few-shot', '--methods', 'mapel'], "unknown method 'mapel'"),
             (['few-shot', '--datasets', 'mnist'], 'mnist'),
             (['few-shot', '--gpus', '2'], '--gpus is for --print'),
             (['few-shot', '--cfg-options', 'shots=4'], 'say --shots'),
@@ -200,10 +201,11 @@ def test_a_test_follows_its_training(tmp_path, options, towers, capsys):
     tool('reproduce')(['base-to-new', '--datasets', 'dtd', '--seeds', '2',
                        *towers, '--work-dir', str(tmp_path), '--print',
                        *options('/d')])
-    *zeroshot, line = capsys.readouterr().out.splitlines()
+    *zeroshot, coop, cocoop = capsys.readouterr().out.splitlines()
     assert len(zeroshot) == 2
-    training, test = line.split(' && ')
-    assert 'tools/train.py' in training and 'tools/test.py' in test
-    folder = shlex.split(training)[shlex.split(training).index(
-        '--work-dir') + 1]
-    assert folder in shlex.split(test)
+    for line in (coop, cocoop):
+        training, test = line.split(' && ')
+        assert 'tools/train.py' in training and 'tools/test.py' in test
+        folder = shlex.split(training)[shlex.split(training).index(
+            '--work-dir') + 1]
+        assert folder in shlex.split(test)
