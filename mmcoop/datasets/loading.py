@@ -51,8 +51,9 @@ class LoadImage(BaseTransform):
     def _read(self, results: dict) -> Any:
         path = results['img_path']
         if path.startswith(DEMO_SCHEME):
-            from ..demo.world import draw  # needs Pillow's drawing alone
-            return draw(path)
+            from ..demo.world import render
+            medium, name, seed = path.rsplit('/', 3)[-3:]
+            return render(name, medium, int(seed))
         raw = fileio.get(path, self.backend_args)
         return read_image(
             io.BytesIO(raw), results.get('exif_rotation', False))

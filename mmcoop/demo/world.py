@@ -298,9 +298,3 @@ def render(class_name: str, medium: str, seed: int) -> np.ndarray:
     pen = _Pen(rng, colours, spread, turn * rng.normal())
     draw(pen, class_name)
     return np.clip(_finish(pen, medium), 0, 255).astype(np.uint8)
-
-
-def draw(path: str) -> np.ndarray:
-    """The picture that ``demo://medium/class/seed`` names; see render."""
-    medium, name, seed = path.rsplit('/', 3)[-3:]
-    return render(name, medium, int(seed))

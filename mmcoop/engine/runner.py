@@ -164,15 +164,10 @@ def check_cached_views(cfg: Config) -> None:
     views = [hook.get('views') for hook in cfg.get('custom_hooks') or ()
              if isinstance(hook, dict) and 'FeatureCacheHook' in str(
                  hook.get('type'))]
-    if not any(views) or prompt is None:
-        return
-    for attribute, why in (
-            ('prompts_images', 'visual prompts change what the image tower '
-             'gives as they are learned'),
-            ('sees_patches', 'the local features of an image are too large')):
-        if getattr(prompt, attribute, False):
-            raise ValueError(f'cached_views={max(filter(None, views))} is not '
-                             f'possible here: {why}. Set cached_views=None.')
+    reason = prompt.why_not_cached() if any(views) and prompt else None
+    if reason:
+        raise ValueError(f'cached_views={max(filter(None, views))} is not '
+                         f'possible here: {reason}. Set cached_views=None.')
 
 
 def _leave_group() -> None:

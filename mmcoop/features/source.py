@@ -191,12 +191,10 @@ def check_model(model: nn.Module) -> None:
             'the data preprocessor is a '
             f'{type(model.data_preprocessor).__name__}, not a '
             'mmcoop.DataPreprocessor')
-    if model.visual_prompts() is not None:
-        raise NotCacheable('visual prompts change what the image tower gives '
-                           'as they are learned')
-    if model.sees_patches:
-        raise NotCacheable('the local features of an image are 50 to 200 '
-                           'times as large as its pooled feature')
+    prompt = getattr(model.head, 'prompt', None)
+    reason = prompt and prompt.why_not_cached()
+    if reason:
+        raise NotCacheable(reason)
     if type(model.backbone) is not ImageTower or model.with_neck or any(
             p.requires_grad for p in model.backbone.parameters()):
         raise NotCacheable('the image tower is not frozen, or not the CLIP\'s')

@@ -175,8 +175,8 @@ class PromptLearnerHead(RecordedHead):
         features = torch.stack(sets) if prompt.sees_images else torch.cat(sets)
         if prompt.combine != 'unnormalized':
             features = F.normalize(features, dim=-1)
-        if len(features) == 1 and prompt.combine != 'unnormalized':
-            return features[0]
+            if len(features) == 1:
+                return features[0]
         if prompt.combine == 'logits':
             return features
         return F.normalize(features.mean(0), dim=-1)  # an ensemble

@@ -37,6 +37,17 @@ class BasePrompt(BaseModule):
         super().__init__()
         self.class_names: List[str] = []
 
+    @classmethod
+    def why_not_cached(cls) -> Optional[str]:
+        """Why image features cannot be cached for the prompt, or None."""
+        if cls.prompts_images:
+            return 'visual prompts change what the image tower gives as ' \
+                'they are learned'
+        if cls.sees_patches:
+            return 'the local features of an image are 50 to 200 times as ' \
+                'large as its pooled feature'
+        return None
+
     def check_architecture(self, clip: Architecture) -> None:
         """Check that a CLIP suits the prompt, before its weights are loaded.
 
