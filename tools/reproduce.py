@@ -20,7 +20,7 @@ from mmcoop.command_line import add_cfg_options
 from mmcoop.config import check_options
 from mmcoop.methods import (all_methods, get_method, register_configs,
                             sort_methods)
-from mmcoop.protocol.plan import OF_EPOCHS, PLANS, Plan, Run
+from mmcoop.protocol.plan import OF_TRAINING, PLANS, Plan, Run
 
 # options that the plan sets, and what to say instead
 PLANNED = {
@@ -85,7 +85,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     for method in make_plan(args).chosen:  # a misspelt option, before any run
         try:
             check_options(str(method.config), [
-                key for key in args.cfg_options if key not in OF_EPOCHS])
+                key for key in args.cfg_options if key not in OF_TRAINING])
         except ValueError as error:
             parser.error(str(error))
     if args.gpus and not args.only_print:

@@ -9,6 +9,3 @@ _base_ = [
     '../_base_/models/linear_probe.py', '../_base_/datasets/few_shot.py',
     '../_base_/schedules/fit.py', '../_base_/default_runtime.py'
 ]
-# features of the view that testing sees, for training too
-train_dataloader = dict(
-    dataset=dict(dataset=dict(pipeline={{_base_.test_pipeline}})))

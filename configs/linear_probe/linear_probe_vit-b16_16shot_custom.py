@@ -10,6 +10,3 @@ _base_ = [
 ]
 data_root = 'data/photos'
 model = dict(clip=dict(model_name='ViT-B-16'))
-# features of the view that testing sees, for training too
-train_dataloader = dict(
-    dataset=dict(dataset=dict(pipeline={{_base_.test_pipeline}})))

@@ -3,6 +3,7 @@ from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
+from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
@@ -10,9 +11,9 @@ from .weights import CLIPLoadError
 
 __all__ = [
     'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
-    'FrozenModule', 'ImageTower', 'LearnedImageTower', 'PromptSet',
-    'TextDivider', 'TextTower', 'Tokenizer', 'keep_clips', 'load_clip',
-    'read_architecture'
+    'FrozenModule', 'ImageTower', 'LearnedImageTower', 'Projection',
+    'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer', 'keep_clips',
+    'load_clip', 'read_architecture', 'split_projection'
 ]
 
 

@@ -228,6 +228,22 @@ def _val_draw(resolver: _Resolver) -> dict:
         resolver.value('test_dataloader.dataset', 'val_draw'))
 
 
+def _head_config(resolver: _Resolver) -> dict:
+    """The head of the fitted method that ``head`` names."""
+    from mmengine.config import Config
+
+    from ..methods import get_method
+    name = resolver.given('head')
+    method = get_method(str(name))
+    if method.epochs or not method.learns:
+        raise ValueError(
+            f'head={name}: this method is not fitted at once. Take its own '
+            f'config, {method.config.name}, with dataset=folder.')
+    cfg = Config.fromfile(method.config)
+    cfg.merge_from_dict(method.options)
+    return resolver.fill(cfg.model.head.to_dict(), 'head')
+
+
 DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
     dataset_type=_dataset_type,
     template=_template,
@@ -237,7 +253,8 @@ DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
     num_classes=_num_classes,
     image_size=_image_size,
     val_dataset=_val_dataset,
-    val_draw=_val_draw)
+    val_draw=_val_draw,
+    head_config=_head_config)
 
 
 def find_model(cfg: 'Config') -> dict:

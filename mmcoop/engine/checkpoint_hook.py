@@ -9,6 +9,8 @@ from ..config import find_selection
 from ..registry import HOOKS
 from .feature_hook import cached_views
 
+# what a test of the checkpoint says as well
+OF_FITTED = ('selected_on', 'selected', 'protocol', 'cached_views')
 MAX_HISTORY = 100  # log values kept for smoothing after a resume
 
 
@@ -30,9 +32,9 @@ class SafeCheckpointHook(Hook):
         for key in checkpoint:
             if key not in ('state_dict', 'optimizer'):
                 checkpoint[key] = _plain(checkpoint[key])
-        checkpoint['meta']['recipe'] = dict(
-            _recipe(runner),
-            selected_on=getattr(runner.train_loop, 'selected_on', None))
+        fitted = getattr(runner.train_loop, 'fitted', {})
+        checkpoint['meta']['recipe'] = dict(_recipe(runner), **_plain({
+            key: fitted[key] for key in OF_FITTED if key in fitted}))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         before = checkpoint.get('meta', {}).get('recipe')
@@ -58,7 +60,7 @@ class SafeCheckpointHook(Hook):
 def _recipe(runner) -> dict:
     """Settings that must not change when a run is resumed."""
     views, data = cached_views(runner), runner.train_dataloader.dataset
-    return dict(
+    recipe = dict(
         dataset=data.metainfo.get('dataset'),
         class_subset=data.metainfo.get('class_subset'),
         optimizer=dict(runner.cfg.optim_wrapper.get('optimizer') or {}),
@@ -67,10 +69,12 @@ def _recipe(runner) -> dict:
         max_epochs=runner.max_epochs,
         recipe_epochs=runner.cfg.get('recipe_epochs'),
         selects=find_selection(runner.cfg),
-        views=runner.cfg.get('views'),
+        views=runner.cfg.get('views'))
+    if not hasattr(runner.train_loop, 'fitted'):
         # as many views as epochs give the same results as no cache
-        cached_views=None if views is None or views >= runner.max_epochs
-        else views)
+        recipe['cached_views'] = None if views is None \
+            or views >= runner.max_epochs else views
+    return recipe
 
 
 def _plain(value: Any) -> Any:

@@ -51,8 +51,8 @@ class FeatureCacheHook(Hook):
         self._logged = set()
 
     def before_train(self, runner) -> None:
-        if self.views is None:
-            return
+        if self.views is None or hasattr(runner.train_loop, 'fitted'):
+            return  # FitLoop takes its features itself
         epochs = runner.max_epochs
         try:
             _check_training(runner)
@@ -103,9 +103,6 @@ class FeatureCacheHook(Hook):
 
 
 def _check_training(runner) -> None:
-    if hasattr(runner.train_loop, 'fitted'):
-        raise NotCacheable('a head that is fitted (FitLoop) sees each image '
-                           'once')
     if not isinstance(runner.train_loop, EpochBasedTrainLoop):
         raise NotCacheable('the training loop counts iterations, not epochs '
                            '(train_cfg.by_epoch)')
@@ -127,8 +124,12 @@ def _check_evaluation(runner, loop) -> None:
 
 
 def cached_views(runner) -> Optional[int]:
-    """Number of cached views of each training image; None: not cached."""
+    """Number of cached views of each training image; None: not cached.
+
+    None also where a head is fitted: :class:`mmcoop.FitLoop` says it.
+    """
     for hook in runner.hooks:
-        if isinstance(hook, FeatureCacheHook):
+        if isinstance(hook, FeatureCacheHook) and not hasattr(
+                runner._train_loop, 'fitted'):
             return hook.views
     return None

@@ -16,10 +16,13 @@ from mmengine.hooks import Hook
 import mmcoop
 
 from ..config import find_model, find_selection
+from ..heads.selection import VAL_FREE, describe_protocol
 from ..registry import HOOKS
 from .feature_hook import cached_views
 from .method_name import name_method
 from .runner import unwrap
+
+SECONDS = 'seconds_of_training'  # in the message hub, for resuming
 
 
 @HOOKS.register_module()
@@ -43,9 +46,22 @@ class ResultHook(Hook):
 
     def before_train(self, runner) -> None:
         self.evaluated = None  # the epoch that metrics are of
+        hub = runner.message_hub
+        self.seconds_of_training = hub.get_info(SECONDS) \
+            if SECONDS in hub.runtime_info else 0.  # of a resumed run
+
+    def before_train_epoch(self, runner) -> None:
+        self.last = time.perf_counter()
+
+    def after_train_iter(self, runner, *args, **kwargs) -> None:
+        now = time.perf_counter()  # with the loading of images
+        self.seconds_of_training += now - self.last
+        self.last = now
+        runner.message_hub.update_info(SECONDS, self.seconds_of_training)
 
     def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
         self.metrics, self.evaluated = metrics, runner.epoch
+        self.last = time.perf_counter()  # of a loop that counts iterations
 
     def after_test_epoch(self, runner,
                          metrics: Optional[dict] = None) -> None:
@@ -68,7 +84,8 @@ class ResultHook(Hook):
         """Describe what selected the reported model, and on which images."""
         if runner.iter:  # trained here: the last epoch is reported
             how, is_best = find_selection(runner.cfg), False
-            fitted_on = getattr(runner.train_loop, 'selected_on', None)
+            fitted_on = getattr(runner.train_loop, 'fitted', {}).get(
+                'selected_on')
         else:
             trained_on = self.trained_on or {}
             how, fitted_on = trained_on.get('selects'), trained_on.get(
@@ -80,12 +97,25 @@ class ResultHook(Hook):
             return None
         return f'{how}, on validation images'
 
+    def _protocol(self, runner, selected_on: Optional[str]) -> str:
+        """What was looked at beside the training images, as results say."""
+        trained_on = self.trained_on or {}
+        if not runner.iter and 'protocol' in trained_on:
+            return trained_on['protocol']
+        if selected_on is None:
+            return VAL_FREE
+        if not runner.iter:
+            return describe_protocol(trained_on.get('shots'))
+        return describe_protocol(getattr(runner.val_dataloader.dataset,
+                                         'shots', None))
+
     @master_only
     def _write(self, runner, filename: str, dataloader, evaluated) -> None:
         model, cfg = unwrap(runner.model), runner.cfg
         prompt, data = getattr(model.head, 'prompt', None), dataloader.dataset
         trained = bool(runner.iter)
         fitted = getattr(runner.train_loop, 'fitted', {}) if trained else {}
+        selected_on = self._selected_on(runner)
         result = dict(
             metrics=self.metrics,
             method=name_method(cfg, model),
@@ -94,11 +124,13 @@ class ResultHook(Hook):
             seed=runner.seed,
             shots=getattr(data, 'shots', None),
             trained_on=None if trained else self.trained_on,
-            selected_on=self._selected_on(runner),
+            selected_on=selected_on,
+            protocol=self._protocol(runner, selected_on),
             epochs=runner.epoch if trained and not fitted else None,
             recipe_epochs=cfg.get('recipe_epochs') if trained else None,
             views=cfg.get('views') if trained and not fitted else None,
             cached_views=cached_views(runner),
+            seconds_of_training=self.seconds_of_training if trained else None,
             clip=_clip_name(model),
             pretrained=find_model(cfg).get('clip', {}).get('pretrained'),
             prompt={**find_model(cfg).get('head', {}).get('prompt', {}),
@@ -107,7 +139,6 @@ class ResultHook(Hook):
                                    if p.requires_grad),
             num_images=len(data),
             **describe_data(evaluated and evaluated.dataset, data),
-            **fitted,
             world_size=runner.world_size,
             checkpoint=runner.message_hub.get_info('last_ckpt')
             if 'last_ckpt' in runner.message_hub.runtime_info else None,
@@ -119,6 +150,7 @@ class ResultHook(Hook):
             if torch.cuda.is_available() else 'cpu',
             mmcoop=mmcoop.__version__,
             finished=time.strftime('%Y-%m-%dT%H:%M:%S'))
+        result.update(fitted)
         path = osp.join(runner.work_dir, filename)
         write_json(result, path)
         runner.logger.info(f'Result: {path}')

@@ -14,38 +14,54 @@ class LabelledFeatures(NamedTuple):
     """Image features before L2 normalisation, and their labels.
 
     Attributes:
-        features: (n, E), fp32.
+        views: (V, n, E), fp32, features of V views of each image.
         labels: (n, ), int64.
     """
-    features: torch.Tensor
+    views: torch.Tensor
     labels: torch.Tensor
 
+    @property
+    def features(self) -> torch.Tensor:
+        """(n, E), those of the first view."""
+        return self.views[0]
+
+    def take(self, rows: torch.Tensor) -> 'LabelledFeatures':
+        """Some of the images, by their indices or a mask (n, )."""
+        return LabelledFeatures(self.views[:, rows], self.labels[rows])
+
+    def to(self, device: torch.device) -> 'LabelledFeatures':
+        """The same on another device."""
+        return LabelledFeatures(self.views.to(device), self.labels.to(device))
+
     def to_numpy(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Features in double precision, and labels."""
-        return self.features.double().numpy(), self.labels.numpy()
+        """Features of the first view in double precision, and labels."""
+        return self.features.double().cpu().numpy(), self.labels.cpu().numpy()
 
 
 def gather_labelled(model: torch.nn.Module, loader: DataLoader,
-                    folder: Optional[str] = None) -> LabelledFeatures:
+                    folder: Optional[str] = None,
+                    views: Optional[int] = None) -> LabelledFeatures:
     """The features of all images of a loader, from the cache or computed.
 
     Several ranks share the computing, and all get all features.
 
     Args:
         model: The classifier.
-        loader: A loader whose pipeline leaves nothing to chance.
+        loader: A loader, whose pipeline must leave nothing to chance if
+            ``views`` is None.
         folder: The cache folder; None for the user's.
+        views: Number of random views of each image; None: as they are.
 
     Raises:
         ValueError: The images cannot be encoded once and for all.
     """
     try:
         source = FeatureSource(model, loader, nullcontext, HashCache(),
-                               folder=folder, all_images=True)
+                               views=views, folder=folder, all_images=True)
     except NotCacheable as error:
         raise ValueError(
             'a head is fitted on images that are encoded once, which is not '
             f'possible here: {error}.') from error
     data = source.load().dataset
     labels = [data.get_data_info(i)['gt_label'] for i in range(len(data))]
-    return LabelledFeatures(data.features[0], torch.tensor(labels))
+    return LabelledFeatures(data.features, torch.tensor(labels))

@@ -271,6 +271,10 @@ class PromptLearnerHead(RecordedHead):
                     f'this prompt was learned with {name}='
                     f'{saved.get(name)!r}, the config says {value!r}: '
                     f'set model.head.prompt.{name} as it was.')
+        self._check_classes(record)
+
+    def _check_classes(self, record: dict) -> None:
+        """Take the class names, or refuse others where shapes follow."""
         classes = record['classes']
         if not self.class_names and classes:
             self.set_classes(classes)

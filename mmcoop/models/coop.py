@@ -4,7 +4,7 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 
-from ..clip import FrozenCLIP, LearnedImageTower
+from ..clip import FrozenCLIP, LearnedImageTower, split_projection
 from ..heads import PromptLearnerHead, RecordedHead
 from ..prompts import BasePrompt
 from ..registry import MODELS
@@ -48,7 +48,11 @@ class CoOp(ImageClassifier):
         if not isinstance(clip, FrozenCLIP):
             from ..clip import load_clip  # imports open_clip
             clip = load_clip(**clip)
+        image_tower = clip.image_tower
         if isinstance(head, dict):
+            if getattr(_head_class(head), 'before_projection', False):
+                image_tower, projection = split_projection(image_tower)
+                head = dict(head, projection=projection)
             head = MODELS.build(_with_towers(head, clip))
         clip_name = clip.text_tower.name
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
@@ -60,8 +64,8 @@ class CoOp(ImageClassifier):
                 **(data_preprocessor or {})
             }
         super().__init__(
-            backbone=clip.image_tower if freeze_image_tower
-            else LearnedImageTower(clip.image_tower),
+            backbone=image_tower if freeze_image_tower
+            else LearnedImageTower(image_tower),
             head=head,
             train_cfg=train_cfg,
             data_preprocessor=data_preprocessor,
@@ -149,10 +153,14 @@ def _check_prompt(prompt: BasePrompt, clip: Union[dict, FrozenCLIP],
         prompt.check_architecture(read_architecture(**clip))
 
 
+def _head_class(head: dict) -> Optional[type]:
+    kind: Any = head['type']
+    return MODELS.get(kind) if isinstance(kind, str) else kind
+
+
 def _with_towers(head: dict, clip: FrozenCLIP) -> dict:
     """Add the towers' properties that a head needs to its config."""
-    kind: Any = head['type']
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    kind = _head_class(head)
     if kind is None or issubclass(kind, PromptLearnerHead):
         return dict(head, text_tower=clip.text_tower)
     if issubclass(kind, RecordedHead):  # a head on image features

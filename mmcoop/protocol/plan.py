@@ -10,7 +10,8 @@ from ..methods import Method, get_method, method_for, methods_in
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)
 BACKBONES = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')  # of the paper
 SAME_CLASSES = {'imagenet', 'imagenetv2', 'imagenet_sketch'}
-OF_EPOCHS = ('cached_views', 'max_epochs')  # mean nothing elsewhere
+# these mean nothing to a test
+OF_TRAINING = ('cached_views', 'max_epochs', 'selection')
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ class Run:
         if self.class_subset:
             options['class_subset'] = self.class_subset
         dropped = () if method.cached_views else ('cached_views', )
-        if self.tool != 'train' or not method.epochs:
-            dropped = OF_EPOCHS
+        if self.tool != 'train':
+            dropped = OF_TRAINING
+        else:
+            dropped += ('selection' if method.epochs else 'max_epochs', )
         options.update({key: value for key, value in common.items()
                         if key not in dropped})
         return options

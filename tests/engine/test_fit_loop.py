@@ -61,15 +61,15 @@ def test_hooks_are_called_as_in_any_loop(config):
 def test_a_head_that_is_trained_in_epochs(config):
     head = dict(_delete_=True, type='mmpretrain.LinearClsHead', num_classes=3,
                 loss=dict(type='mmpretrain.CrossEntropyLoss'))
-    with pytest.raises(TypeError, match='LinearClsHead has no method fit'):
+    with pytest.raises(TypeError, match='LinearClsHead is no FittedHead'):
         RUNNERS.build(config(**{'model.head': head})).train()
 
 
 def test_a_head_that_fails(config, monkeypatch):
-    def fail(head, train, val):
+    def fail(head, train, C):
         raise ArithmeticError('singular')
 
-    monkeypatch.setattr(LinearProbeHead, 'fit', fail)
+    monkeypatch.setattr(LinearProbeHead, 'learn', fail)
     with pytest.raises(ArithmeticError, match='singular'):
         RUNNERS.build(config()).train()
 
@@ -111,7 +111,7 @@ def test_two_ranks_are_one_process(config, tmp_path):
         results.append(json.loads((folder / 'work/result.json').read_text()))
         weights.append(torch.load(folder / 'work/epoch_1.pth')['state_dict'])
     assert [result['world_size'] for result in results] == [1, 2]
-    for key in ('metrics', 'C', 'val_accuracy', 'selected_on'):
+    for key in ('metrics', 'selected', 'val_accuracy', 'selected_on'):
         assert results[0][key] == results[1][key], key
     # features of other batches differ in their last bits
     torch.testing.assert_close(*(w['head.weight'] for w in weights), rtol=0,

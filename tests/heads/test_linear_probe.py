@@ -16,7 +16,7 @@ from mmcoop import resolve
 from mmcoop.catalog import find
 from mmcoop.clip import ImageTower
 from mmcoop.datasets.imagenet import list_class_folders, load_wordnet_ids
-from mmcoop.heads import LinearProbeHead
+from mmcoop.heads import LinearProbeHead, Selection
 from mmcoop.registry import DATASETS
 
 from ..conftest import DATA, ROOT, custom_config, make_photos
@@ -25,24 +25,27 @@ pytest.importorskip('sklearn')
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
 from mmcoop.heads import linear_probe  # noqa: E402
-from mmcoop.heads.linear_probe import search_C  # noqa: E402
 
 GRID = [6, 4, 2, 0, -2, -4, -6]
 
 
 @pytest.fixture
-def search_on(monkeypatch):
+def search_on():
     """A search where the accuracy is a known function of log10 C."""
 
     def run(accuracy):
-        monkeypatch.setattr(linear_probe, 'fit', lambda train, C: (C, True))
-        monkeypatch.setattr(linear_probe, 'score',
-                            lambda C, val: accuracy(round(math.log10(C), 9)))
-        found = search_C(None, None)
-        assert found.C == found.classifier
-        tried = [round(math.log10(row['C']), 9) for row in found.trace]
+        head, tried, scores = LinearProbeHead(in_channels=1), [], []
+        head.converged = True
+
+        def score(candidates):
+            (values, ) = candidates
+            tried.append(round(math.log10(values['C']), 9))
+            scores.append(accuracy(tried[-1]))
+            return scores[-1:]
+
+        best = round(math.log10(head.search(score)['C']), 9)
         assert len(set(tried)) == len(tried)  # nothing twice
-        return math.log10(found.C), tried, found.val_accuracy
+        return best, tried, scores[tried.index(best)]
 
     return run
 
@@ -73,40 +76,35 @@ def test_the_search_goes_beyond_the_ends_of_the_grid(search_on, end):
     assert best == pytest.approx(end * 7 / 6)
 
 
-@pytest.fixture
-def clouds():
-    """Five clouds of points that overlap, to train and to choose on."""
-    rng = np.random.default_rng(0)
-
-    def draw(n):
-        labels = np.repeat(np.arange(5), n)
-        centres = np.random.default_rng(1).normal(size=(5, 12))
-        return (centres[labels] + 2 * rng.normal(size=(len(labels), 12)),
-                labels)
-
-    return draw(16), draw(4)
+def select(clouds):
+    """A head whose C was selected among five classes, and the outcome."""
+    head = LinearProbeHead(in_channels=16)
+    head.set_classes(list('abcde'))
+    return head, Selection('val').fit(head, clouds(16), clouds(4, seed=5))
 
 
 def test_the_chosen_fit_is_scikit_learns(clouds, recwarn):
-    train, val = clouds
-    found = search_C(train, val)
-    direct = LogisticRegression(C=found.C, max_iter=1000).fit(*train)
-    np.testing.assert_array_equal(found.classifier.coef_, direct.coef_)
-    assert found.val_accuracy == pytest.approx(100 * direct.score(*val))
-    best = max(row['val_accuracy'] for row in found.trace)
-    assert found.val_accuracy == best > 20
-    assert all(row['converged'] for row in found.trace)
+    head, found = select(clouds)
+    C = found['selected']['C']
+    direct = LogisticRegression(C=C, max_iter=1000).fit(
+        *clouds(16).to_numpy())
+    np.testing.assert_array_equal(head.weight.detach(), direct.coef_)
+    np.testing.assert_array_equal(head.bias.detach(), direct.intercept_)
+    assert found['val_accuracy'] == pytest.approx(
+        100 * direct.score(*clouds(4, seed=5).to_numpy()))
+    best = max(row['val_accuracy'] for row in found['search'])
+    assert found['val_accuracy'] == best > 20
     assert not recwarn.list
 
 
 def test_what_has_not_converged_is_said_once(clouds, monkeypatch, logged,
                                              recwarn):
     monkeypatch.setattr(linear_probe, 'MAX_ITER', 2)
-    trace = search_C(*clouds).trace
-    short = [row for row in trace if not row['converged']]
+    fits = len(select(clouds)[1]['search'])
     lines = [line for line in logged if 'converged' in line]
     assert len(lines) == 1 and not recwarn.list
-    assert len(short) > 5 and f'{len(short)} of {len(trace)} ' in lines[0]
+    short = int(lines[0].split(' of ')[0].split()[-1])
+    assert short > 5 and f'{short} of {fits} ' in lines[0]
 
 
 @pytest.fixture
@@ -129,9 +127,9 @@ def run(cfg):
 
 def test_a_run(config, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(LinearProbeHead, 'fit',
-                        lambda head, *data, fit=LinearProbeHead.fit: (
-                            seen.extend(data), fit(head, *data))[1])
+    monkeypatch.setattr(Selection, 'fit',
+                        lambda self, *args, fit=Selection.fit: (
+                            seen.extend(args[1:3]), fit(self, *args))[1])
     cfg = config()
     before = repr(cfg)
     result, runner = run(cfg)
@@ -143,7 +141,8 @@ def test_a_run(config, tmp_path, monkeypatch):
     assert result['selected_on'] == 'training images not drawn, 5 images'
     assert result['evaluated_on'] == 'test'
     assert 0 <= result['metrics']['accuracy/top1'] <= 100
-    chosen = [row for row in result['search'] if row['C'] == result['C']]
+    C = result['selected']['C']
+    chosen = [row for row in result['search'] if row['C'] == C]
     assert [row['val_accuracy'] for row in chosen] == [result['val_accuracy']]
     ran = Config.fromfile(result['config'])
     assert ran.train_cfg.val_dataset.val_of is not None
@@ -162,8 +161,7 @@ def test_a_run(config, tmp_path, monkeypatch):
     assert features.dtype == np.float64
     assert abs(np.linalg.norm(features, axis=1) - 1).min() > .01
     # the head predicts what scikit-learn's classifier predicts
-    direct = LogisticRegression(C=result['C'], max_iter=1000).fit(features,
-                                                                  labels)
+    direct = LogisticRegression(C=C, max_iter=1000).fit(features, labels)
     test = runner.val_dataloader.dataset
     logits = runner.model.head((test.features[0], ))
     assert (logits.argmax(1).numpy()
@@ -180,7 +178,7 @@ def test_the_search_never_sees_test_images(config, tmp_path):
         result, _ = run(config(folder, work_dir=str(tmp_path / 'run')))
         assert result['num_images_evaluated'] == sum(part.values())
         searches.append([(row['C'], row['val_accuracy'])
-                         for row in result['search']] + [result['C']])
+                         for row in result['search']] + [result['selected']])
         shutil.rmtree(folder / 'test')
     assert searches[0] == searches[1]
 
@@ -198,7 +196,7 @@ def test_features_are_shared_with_other_runs(config, tmp_path, monkeypatch,
     assert sum(counts) == 5 + 1 + 6 + 5
     second, _ = run(config())
     assert sum(counts) == 17 + 1
-    for key in ('C', 'metrics', 'val_accuracy'):
+    for key in ('selected', 'metrics', 'val_accuracy'):
         assert first[key] == second[key]
 
 
@@ -228,11 +226,10 @@ def test_mistakes_end_before_any_image_is_encoded(config, monkeypatch):
     steps = [dict(step) for step in config().test_dataloader.dataset.pipeline]
     steps[1] = dict(type='RandomResizedCrop', scale=32)
     for options, message in (
-            ({'train_dataloader.dataset.dataset.pipeline': steps},
+            ({'test_dataloader.dataset.pipeline': steps},
              'not known, RandomResizedCrop'),
             ({'test_dataloader.dataset.metainfo': dict(classes=list('abc'))},
-             'knows the classes it was fitted on'),
-            ({'cached_views': 2}, 'fitted .FitLoop. sees each image once')):
+             'knows the classes it was fitted on')):
         with pytest.raises(ValueError, match=message):
             RUNNERS.build(config(**options)).train()
 
@@ -267,11 +264,11 @@ def test_the_probe_itself_comes_back(tmp_path, config, classes):
 
 def test_resuming_has_nothing_left_to_do(config, tmp_path, monkeypatch):
     before, _ = run(config())
-    monkeypatch.setattr(LinearProbeHead, 'fit', None)
+    monkeypatch.setattr(LinearProbeHead, 'learn', None)
     path = tmp_path / 'work/result.json'
     path.unlink()
     after, runner = run(config(resume=True))
-    for key in ('metrics', 'C', 'search', 'selected_on'):
+    for key in ('metrics', 'selected', 'search', 'selected_on'):
         assert after[key] == before[key]
     log, = Path(runner.log_dir).glob('*.log')
     assert 'fitted already: nothing is left to resume' in log.read_text()

@@ -110,6 +110,12 @@ def test_command_line():
     # what is fitted at once knows no epochs
     probe = Run('linear-probe', 'dtd', 'RN50', 2, 5).command(Path('w'), common)
     assert probe[0] == 'tools/train.py' and 'cached_views=16' not in probe
+    common = dict(common, max_epochs=3, selection='fixed')
+    head = Run('gda', 'dtd', 'RN50', 2, 5).options(common)
+    assert (head['cached_views'], head['selection']) == (16, 'fixed')
+    assert 'max_epochs' not in head
+    coop = Run('coop-m16-end', 'dtd', 'RN50', 2, 5).options(common)
+    assert coop['max_epochs'] == 3 and 'selection' not in coop
 
 
 @pytest.mark.parametrize('name,message', [

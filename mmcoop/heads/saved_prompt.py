@@ -1,0 +1,62 @@
+"""The learned context of a checkpoint, as class features for other heads."""
+import os
+from typing import Any
+
+import torch
+import torch.nn as nn
+
+from ..clip import TextTower
+from ..prompts import ContextPrompt
+from ..registry import MODELS
+from .record import KEY, read_record
+
+PREFIX = 'head.'
+
+
+@MODELS.register_module()
+class SavedPrompt(ContextPrompt):
+    """A context that was learned before, such as CoOp's; it is frozen.
+
+    Args:
+        checkpoint: A checkpoint of mmcoop, or the folder of a run: its last.
+
+    Raises:
+        ValueError: The checkpoint holds no context that serves all images, or
+            was learned for another text tower (:meth:`setup`).
+    """
+    learned = False
+
+    def __init__(self, checkpoint: str) -> None:
+        if os.path.isdir(checkpoint):
+            from mmengine.runner import find_latest_checkpoint
+            found = find_latest_checkpoint(checkpoint)
+            if found is None:
+                raise ValueError(f'there is no checkpoint in {checkpoint} '
+                                 '(model.head.prompt.checkpoint).')
+            checkpoint = found
+        if not os.path.isfile(checkpoint):
+            raise ValueError(f'there is no checkpoint {checkpoint} '
+                             '(model.head.prompt.checkpoint).')
+        state: Any = torch.load(checkpoint, map_location='cpu',
+                                weights_only=True)
+        state = state.get('state_dict', state)
+        record = read_record(state[PREFIX + KEY]) \
+            if PREFIX + KEY in state else {}
+        settings = dict(record.get('prompt') or {})
+        if settings.pop('type', None) != 'ContextPrompt':
+            raise ValueError(
+                f'{checkpoint} holds no context of CoOp, KgCoOp or ProGrad, '
+                'whose class features are the same for all images '
+                '(model.head.prompt.checkpoint).')
+        super().__init__(**settings)
+        self.checkpoint, self.record = checkpoint, record
+        self.saved = state[f'{PREFIX}prompt.ctx']
+
+    def setup(self, tower: TextTower) -> None:
+        if tower.fingerprint() != self.record['tower_fingerprint']:
+            raise ValueError(
+                f'{self.checkpoint} was learned for the text tower of '
+                f'{self.record["tower"]}, the model has {tower.name}: set '
+                "model.clip as in that run's config.")
+        super().setup(tower)
+        self.ctx = nn.Parameter(self.saved, requires_grad=False)
