@@ -169,11 +169,11 @@ def logged():
 def custom_config(tmp_path, photos, clip, method='coop', **options):
     """The config for one's own photos, made small: 3 classes, 6 epochs."""
     from mmengine.config import Config
-    path, = (ROOT / 'configs' / method).glob('*_custom.py')
+    path, = (ROOT / 'configs' / method).glob('*custom*.py')
     cfg = Config.fromfile(path)
     if method == 'coop':
         options = {'model.head.prompt.n_ctx': 4, **options}
-    if method != 'linear_probe':
+    if method not in ('linear_probe', 'custom'):
         options = {'max_epochs': 6, **options}
     cfg.merge_from_dict({
         'model.clip': dict(_delete_=True, **clip),
