@@ -10,7 +10,7 @@ from mmpretrain import ImageClassificationInferencer
 from mmcoop.methods import all_methods, get_method
 from mmcoop.protocol.execute import tool_main
 
-from .conftest import DATA, ROOT
+from .conftest import DATA, ROOT, make_photos
 
 METHODS = [method.name for method in all_methods()
            if method.learns and not method.variant
@@ -23,15 +23,37 @@ def tool(name, *args):
     tool_main(ROOT / f'tools/{name}.py')([str(arg) for arg in args])
 
 
+COUNTS = dict(red_fox=6, snow=6, grass=4)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Photos to train on, and others to test on."""
+    make_photos(tmp_path / 'photos/train', COUNTS)
+    make_photos(tmp_path / 'photos/test', COUNTS)
+    return tmp_path / 'photos'
+
+
+@pytest.fixture
+def poisoned(tmp_path, photos):
+    """The same photos; the classes of those to test on are permuted."""
+    folder = shutil.copytree(photos, tmp_path / 'poisoned')
+    test = folder / 'test'
+    for old, new in zip(('red_fox', 'snow', 'grass', 'kept'),
+                        ('kept', 'red_fox', 'snow', 'grass')):
+        (test / old).rename(test / new)
+    return folder
+
+
 @pytest.fixture
 def train(tmp_path, photos, deep_clip, monkeypatch):
     """``train(name, folder, *flags, config=None)`` -> its result.json."""
     monkeypatch.chdir(ROOT)
 
-    def run(name, folder, *flags, config=None):
+    def run(name, folder, *flags, config=None, data=photos):
         method = get_method(name)
         options = {
-            'dataset': 'folder', 'data_root': photos, 'shots': 2,
+            'dataset': 'folder', 'data_root': data, 'shots': 2,
             'num_workers': 0, **method.options,
             **{f'model.clip.{key}': value
                for key, value in deep_clip.items()}}
@@ -59,15 +81,27 @@ def last(work):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', METHODS)
-def test_contract(name, train, tmp_path, capsys):
+def test_contract(name, train, poisoned, tmp_path, capsys):
     method, work = get_method(name), tmp_path / 'once'
     result = train(name, 'once')
     assert result['method'] == name
+    assert result['protocol'] in ('val-free', 'val-4')
+    assert (result['selected_on'] is None) == (
+        result['protocol'] == 'val-free')
+    assert result['seconds_of_training'] > 0
     assert result['learned_parameters'] > 0
     state = parameters(last(work))
     frozen = 'text_tower', 'hand_written'
     assert not any(part in key for key in state for part in frozen)
     config = next(work.glob('*.py'))
+
+    # labels of test images change nothing that is learned or selected
+    other = train(name, 'other', data=poisoned)
+    assert other['num_images_evaluated'] == result['num_images_evaluated']
+    for key, value in parameters(last(tmp_path / 'other')).items():
+        assert torch.equal(value, state[key]), key
+    for key in ('selected', 'selected_on', 'val_accuracy', 'search'):
+        assert other.get(key) == result.get(key)
 
     # a test of the checkpoint finds what the training found
     tool('test', config, last(work), '--work-dir', tmp_path / 'test')
@@ -87,7 +121,7 @@ def test_contract(name, train, tmp_path, capsys):
     # the host's inferencer, on an image, from config and checkpoint
     inferencer = ImageClassificationInferencer(
         str(config), pretrained=last(work))
-    image = next((tmp_path / 'photos/snow').glob('*.png'))
+    image = next((tmp_path / 'photos/test/snow').glob('*.png'))
     prediction, = inferencer(str(image))
     assert prediction['pred_class'] in ('grass', 'red_fox', 'snow')
 
