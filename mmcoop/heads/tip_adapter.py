@@ -72,20 +72,10 @@ class TipAdapterHead(FeatureHead):
     def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
         """Logits (B, K) in fp32 from image features ((B, E), )."""
         features = self.normalize(self.pre_logits(feats))
-        text = self.class_features()
-        step = max(1, LOGITS // max(1, len(self.keys)))
-        return torch.cat([
-            self.logit_scale * part @ text.mT
-            + self.values['alpha'] * self.select(self._look_up(
-                part @ self.keys.mT, self.values['beta']), 1)
-            for part in features.split(step)])
-
-    def _look_up(self, cosines: torch.Tensor, beta: float) -> torch.Tensor:
-        """What the cache says of the fitted classes, (B, n) -> (B, K)."""
-        affinity = torch.exp(-beta * (1 - cosines))
-        return affinity.new_zeros(
-            len(cosines), len(self.fitted_names)).index_add(
-                1, self.labels, affinity)
+        cache = look_up(features, self.keys, self.labels,
+                        len(self.fitted_names), self.values['beta'])
+        return self.logit_scale * features @ self.class_features().mT \
+            + self.values['alpha'] * self.select(cache, 1)
 
     @torch.no_grad()
     def count_right(self, train: Any, held_out: Any,
@@ -107,8 +97,8 @@ class TipAdapterHead(FeatureHead):
             for beta, rows in by_beta.items():
                 alphas = zero_shot.new_tensor(
                     [candidates[i]['alpha'] for i in rows])
-                logits = zero_shot + alphas[:, None, None] * self._look_up(
-                    cosines, beta)  # (alphas, b, K)
+                logits = zero_shot + alphas[:, None, None] * sum_affinities(
+                    cosines, self.labels, zero_shot.shape[1], beta)
                 right[rows] += (logits.argmax(-1) == labels).sum(1).cpu()
         return right.tolist()
 
@@ -140,7 +130,8 @@ class TipAdapterFHead(TipAdapterHead):
 
         def loss(features: torch.Tensor, labels: torch.Tensor):
             logits = self.logit_scale * features @ text.mT + alpha * \
-                self._look_up(features @ keys.mT, beta)
+                sum_affinities(features @ keys.mT, self.labels, len(text),
+                               beta)
             return F.cross_entropy(logits, labels)
 
         total = self.epochs * count_batches(len(train.labels),
@@ -153,3 +144,31 @@ class TipAdapterFHead(TipAdapterHead):
             loss, total, cosine(total))
         self.assign('keys', keys)
         return dict(loss=last)
+
+
+def look_up(features: torch.Tensor, keys: torch.Tensor, labels: torch.Tensor,
+            classes: int, beta: float) -> torch.Tensor:
+    """What the cache says of each class, in bounded memory.
+
+    Args:
+        features: Unit features (B, E).
+        keys: (n, E).
+        labels: Their classes, (n, ).
+        classes: K.
+        beta: Sharpness.
+
+    Returns:
+        (B, K), the sums of ``exp(-beta (1 - f key))`` over the keys of a
+        class.
+    """
+    step = max(1, LOGITS // max(1, len(keys)))
+    return torch.cat([sum_affinities(part @ keys.mT, labels, classes, beta)
+                      for part in features.split(step)])
+
+
+def sum_affinities(cosines: torch.Tensor, labels: torch.Tensor, classes: int,
+                   beta: float) -> torch.Tensor:
+    """As :func:`look_up`, from the cosines (B, n) of features and keys."""
+    affinity = torch.exp(-beta * (1 - cosines))
+    return affinity.new_zeros(len(cosines), classes).index_add(
+        1, labels, affinity)

@@ -13,6 +13,8 @@ SCRIPTS = {
     'many_classes.py': ['--classes', '5', '300', '--text-memory', '0.001'],
     'precision.py': ['--classes', '5', '--batch', '2'],
     'multi_gpu.py': ['--classes', '5', '--port', '29617'],
+    'heads.py': ['--classes', '5', '--shots', '4', '--width', '8',
+                 '--images', '20000'],
     'loading.py': ['--images', '32', '--size', '40', '30', '--step', '0.1'],
 }
 
