@@ -93,6 +93,7 @@ class ResultHook(Hook):
             config=saved_config_path(runner),
             seed=runner.seed,
             shots=getattr(data, 'shots', None),
+            label_noise=getattr(data, 'label_noise', None),
             trained_on=None if trained else self.trained_on,
             selected_on=self._selected_on(runner),
             epochs=runner.epoch if trained and not fitted else None,
