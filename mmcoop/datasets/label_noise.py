@@ -3,7 +3,7 @@ import random
 from typing import List, Optional, Sequence
 
 KINDS = ('symmetric', 'pair')
-MAX_RATE = 0.5  # beyond, most labels of a class may be wrong
+MAX_RATE = 0.5  # beyond it, most labels of a class would be wrong
 
 
 def check_label_noise(kind: str = 'symmetric', rate: float = 0,

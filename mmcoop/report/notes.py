@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Sequence
 from ..methods import AVERAGE, Method, find_method, sort_methods
 from .names import (CATALOG, backbone_title, dataset_title, method_title,
                     published_backbone, shots_label, sort_datasets)
+from .records import PROTOCOLS
 from .study import Study
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def describe_scores(study: Study, dataset: str) -> List[str]:
     notes = describe_runs(study.runs_on(dataset))
     if dataset == study.tabulated[0] and len(study.datasets) > 1:
         notes.append(describe_average(study))
-    return notes + describe_other_shots(study)
+    return notes + describe_study(study)
 
 
 def describe_runs(runs: 'DataFrame') -> List[str]:
@@ -59,11 +60,25 @@ def describe_average(study: Study) -> str:
     return note + (f' Left out: {"; ".join(left_out)}.' if left_out else '')
 
 
-def describe_other_shots(study: Study) -> List[str]:
-    """The numbers of shots that were run but are not shown."""
-    labels = ', '.join(map(shots_label, study.other_shots))
-    return [f'Results of other numbers of shots are not shown: {labels}.'
-            ] if labels else []
+def describe_study(study: Study) -> List[str]:
+    """Protocols that differ, and runs that are not shown."""
+    notes, labels = [], ', '.join(map(shots_label, study.other_shots))
+    if study.mixed:
+        notes.append('Rows differ in protocol: ' + '; '.join(
+            f'[{protocol}] {PROTOCOLS.get(protocol, "see the result files")}'
+            for protocol in sorted(set(study.protocols.values()))) + '.')
+    if study.kind == 'noise':
+        notes.append(
+            'Labels of the training draw are wrong on purpose: round(rate x '
+            'images) of each class. Validation and test images are labelled '
+            'right; zero-shot sees no label.')
+    if labels:
+        notes.append('Results of other numbers of shots are not shown: '
+                     f'{labels}.')
+    if study.noisy:
+        notes.append(f'{study.noisy} runs with label noise are not shown: the '
+                     'kind noise shows them.')
+    return notes
 
 
 def describe_published(study: Study, dataset: str, shown) -> List[str]:
@@ -101,13 +116,14 @@ def _describe_seeds(runs: 'DataFrame') -> List[str]:
         note += ' Published means are over seeds 1, 2, 3.'
     missing: Dict[tuple, List[str]] = {}
     groups = runs.fillna({'class_subset': ''}).groupby(
-        ['method', 'dataset', 'shots', 'class_subset'], sort=False)
-    for (method, dataset, shots, subset), found in groups.seed:
+        ['method', 'dataset', 'shots', 'class_subset', 'noise'], sort=False)
+    for (method, dataset, shots, subset, noise), found in groups.seed:
         absent = ', '.join(str(s) for s in seeds if s not in set(found))
         if absent:
-            where = ' '.join(filter(None, (dataset_title(dataset), subset)))
-            missing.setdefault((method, absent), []).append(
-                f'{where} {shots_label(shots)}-shot')
+            where = ' '.join(filter(None, (
+                dataset_title(dataset), subset, f'{shots_label(shots)}-shot',
+                noise and f'{100 * noise:g} % noise')))
+            missing.setdefault((method, absent), []).append(where)
     return [note] + [
         f'Seeds missing: {absent} of {method_title(method)} '
         f'({_shorten(where)}).'

@@ -9,6 +9,7 @@ from ..methods import AVERAGE, find_method
 from .names import method_title, shots_label
 from .studies import learns_prompts
 from .study import Study
+from .summary import mean_of
 from .table import Score
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
@@ -86,17 +87,17 @@ def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
 
 
 def plot_curves(axis: Axes, study: Study, dataset: str) -> None:
-    """Plot accuracy against shots, with a band of one standard deviation.
+    """Plot accuracy by condition, with a band of one standard deviation.
 
     Zero-shot is a star at 0 with a dotted line. Published numbers of prompt
     learning are hollow markers.
     """
     styles = choose_styles(study.methods)
     for method in study.methods:
-        points = {x: score for x, shots in enumerate(study.conditions)
-                  if (score := study.score(dataset, method, shots))}
+        points = {x: score for x, condition in enumerate(study.conditions)
+                  if (score := study.score(dataset, method, condition))}
         if points:
-            _plot_curve(axis, points, method_title(method), styles[method],
+            _plot_curve(axis, points, study.title(method), styles[method],
                         zero_shot=[*points] == [0])
     for method in study.methods:
         if not learns_prompts(find_method(method)):
@@ -109,7 +110,7 @@ def plot_curves(axis: Axes, study: Study, dataset: str) -> None:
                       marker=styles[method]['marker'], markersize=8,
                       markerfacecolor='none',
                       markeredgecolor=styles[method]['color'])
-    labels = list(map(shots_label, study.conditions))
+    labels = list(map(study.label, study.conditions))
     axis.set_xlim(-0.4, len(labels) - 0.6)
     axis.set_xticks(range(len(labels)), labels)
     format_axis(axis, study.title_of(dataset))
@@ -137,6 +138,43 @@ def _plot_curve(axis: Axes, points: Dict[int, Score], label: str, style: dict,
                       color=style['color'], alpha=0.18, linewidth=0)
 
 
+def plot_costs(axis: Axes, study: Study, dataset: str) -> bool:
+    """Plot accuracy against seconds, the shots of a method joined.
+
+    Methods whose runs tell no seconds are left out; zero-shot is a line.
+
+    Returns:
+        Whether a method was plotted.
+    """
+    styles, runs, drawn = choose_styles(study.methods), study.runs_on(
+        dataset), False
+    for method in study.methods:
+        points = []
+        for shots in study.conditions:
+            score = study.score(dataset, method, shots)
+            seconds = mean_of(runs[(runs.method == method) & runs.learns
+                                   & (runs.shots == shots)], 'seconds')
+            if score and seconds is not None:
+                points.append((max(seconds, 1e-3), score.mean, shots))
+        if not points:
+            continue
+        drawn, style = True, styles[method]
+        axis.plot(*list(zip(*points))[:2], label=study.title(method),
+                  markersize=5, linewidth=1.2, **style)
+        for x, y, shots in points:
+            axis.annotate(shots_label(shots), (x, y), (4, 4), fontsize=7,
+                          textcoords='offset points', color=style['color'])
+    for method in filter(find_method, study.methods):
+        score = study.score(dataset, method, 0)
+        if score and find_method(method).baseline:
+            axis.axhline(score.mean, color=BLACK, linestyle=':', linewidth=1,
+                         label=study.title(method))
+    axis.set_xscale('log')
+    axis.margins(0.1)
+    format_axis(axis, study.title_of(dataset), 'both')
+    return drawn
+
+
 def plot_bars(axis: Axes, study: Study, groups: Sequence[tuple],
               styles: Dict[str, dict]) -> None:
     """Plot groups of bars, one bar for each method, with their values.
@@ -158,7 +196,7 @@ def plot_bars(axis: Axes, study: Study, groups: Sequence[tuple],
         color = styles[method]['color']
         bars = axis.bar(
             list(heights), list(heights.values()), width=width * 0.92,
-            color=PALER.get(color, color), label=method_title(method))
+            color=PALER.get(color, color), label=study.title(method))
         axis.bar_label(bars, fmt='%.1f', rotation=90, fontsize=7.5, padding=2)
     axis.set_xticks(range(len(groups)), [title for title, *_ in groups])
     axis.tick_params(axis='x', length=0)
