@@ -5,7 +5,7 @@ from ..methods import AVERAGE, Method, find_method, sort_methods
 from .names import (CATALOG, backbone_title, dataset_title, method_title,
                     published_backbone, shots_label, sort_datasets)
 from .records import PROTOCOLS
-from .study import Study
+from .study import MEASURED, Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,15 +17,20 @@ PUBLISHED = ("published: numbers of the papers, with OpenAI's CLIP weights and"
 
 def describe_scores(study: Study, dataset: str) -> List[str]:
     """All notes on our own scores of a data set or of the average."""
-    notes = describe_runs(study.runs_on(dataset))
+    notes = describe_runs(study.runs_on(dataset), study.kind not in MEASURED)
     if dataset == study.tabulated[0] and len(study.datasets) > 1:
         notes.append(describe_average(study))
     return notes + describe_study(study)
 
 
-def describe_runs(runs: 'DataFrame') -> List[str]:
-    """Seeds, and everything in which runs differ from the published recipe."""
-    notes = _describe_seeds(runs)
+def describe_runs(runs: 'DataFrame', published: bool = True) -> List[str]:
+    """Seeds, and everything in which runs differ from the published recipe.
+
+    Args:
+        runs: The runs.
+        published: Whether published numbers are shown beside them.
+    """
+    notes = _describe_seeds(runs, published)
     for views, group in runs.groupby('cached_views'):
         notes.append(
             f'Approximation: trained on {views} cached views an image, not on '
@@ -104,7 +109,7 @@ def _collection_notes(methods: Iterable[Method], when: str,
         if note['When'] == when and applies(note)))
 
 
-def _describe_seeds(runs: 'DataFrame') -> List[str]:
+def _describe_seeds(runs: 'DataFrame', published: bool) -> List[str]:
     runs = runs[runs.seed >= 0]
     seeds = sorted(set(runs.seed))
     if not seeds:
@@ -112,7 +117,7 @@ def _describe_seeds(runs: 'DataFrame') -> List[str]:
     listed = ', '.join(map(str, seeds))
     note = (f'Mean ± population standard deviation over seeds {listed}.'
             if len(seeds) > 1 else f'One seed only: {listed}.')
-    if not PUBLISHED_SEEDS <= set(seeds):
+    if published and not PUBLISHED_SEEDS <= set(seeds):
         note += ' Published means are over seeds 1, 2, 3.'
     missing: Dict[tuple, List[str]] = {}
     groups = runs.fillna({'class_subset': ''}).groupby(

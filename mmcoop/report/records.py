@@ -193,7 +193,8 @@ def make_frame(records: Sequence[Record]) -> 'DataFrame':
     ``learns`` says whether anything was trained, and ``selection`` what a
     checkpoint was selected by, without details.
     """
-    frame = load_pandas().DataFrame(
+    pandas = load_pandas()
+    frame = pandas.DataFrame(
         [vars(record) for record in records], dtype=object,
         columns=[column.name for column in fields(Record)])
     learns = [not record.zero_shot for record in records]
@@ -203,7 +204,8 @@ def make_frame(records: Sequence[Record]) -> 'DataFrame':
         shots=[(ALL_IMAGES if shots is None else shots) if learned else 0
                for shots, learned in zip(frame.shots, learns)],
         seed=[-1 if seed is None else seed for seed in frame.seed],
-        selection=[text and text.split(',')[0] for text in frame.selected_on])
+        selection=pandas.Series([text and text.split(',')[0] for text
+                                 in frame.selected_on], dtype=object))
     frame = frame.astype(dict(top1=float, shots=float, seed=int, learns=bool,
                               noise=float))
     varies = [frame.groupby(COMPARED_IN.get(name, CELL), dropna=False)[name]

@@ -54,7 +54,7 @@ def make_summaries(study: Study) -> List[Table]:
                 f'Summary, {part.title_of(dataset)}, {part.condition}',
                 [HEADER[i] for i in kept],
                 [[row[i] for i in kept] for row in rows],
-                describe_runs(part.runs_on(dataset)) + NOTES
+                describe_runs(part.runs_on(dataset), False) + NOTES
                 + _describe_devices(part.runs_on(dataset))
                 + [overall] + describe_study(study)))
     return tables
