@@ -163,8 +163,9 @@ def draw_base_to_new(study: Study) -> Figure:
 
 def draw_noise(study: Study) -> Figure:
     """Accuracy against label noise: the average, then each data set."""
-    return _draw_curves(study, study.tabulated, 'training labels that are '
-                        f'wrong ({study.condition})')
+    return _draw_curves(
+        study, study.tabulated, 'training labels that are wrong '
+        f'({study.noise_kind} noise, {shots_title(study.shots)})')
 
 
 def draw_leaderboard(study: Study) -> Optional[Figure]:
@@ -173,7 +174,7 @@ def draw_leaderboard(study: Study) -> Optional[Figure]:
     On the average or, where there is none, on each data set.
     """
     datasets = [AVERAGE] if AVERAGE in study.tabulated else study.datasets
-    figure, axes = make_panels(len(datasets), 5.4, 4.4)
+    figure, axes = make_panels(len(datasets), 6.6, 4.6)
     drawn = [plot_costs(axis, study, dataset)
              for axis, dataset in zip(axes, datasets)]
     if not any(drawn):

@@ -4,11 +4,12 @@ from typing import Dict, List, Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # no global state, no display
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..methods import AVERAGE, find_method
 from .names import method_title, shots_label
 from .studies import learns_prompts
-from .study import Study
+from .study import MEASURED, Study
 from .summary import mean_of
 from .table import Score
 
@@ -59,12 +60,16 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
                   ncols=columns, fontsize=9, frameon=False)
 
 
-def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
+def choose_styles(methods: Sequence[str], grey: bool = True
+                  ) -> Dict[str, dict]:
     """A colour, a marker and a line for each method.
 
-    The zero-shot baseline is black. Other methods that prompt learning is
-    compared with by default are grey. The palette begins with prompt
-    learning.
+    The zero-shot baseline is black. The palette begins with prompt learning.
+
+    Args:
+        methods: Names of methods, settings in brackets included.
+        grey: Whether the other methods that prompt learning is compared with
+            by default are grey.
     """
     # without settings in brackets: those are coloured
     known = [method for method in map(find_method, methods)
@@ -73,7 +78,7 @@ def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
               for method in known if method.baseline}
     compared = dict.fromkeys(
         method.name for method in known
-        if method.comparison and method.learns and method.tables)
+        if grey and method.comparison and method.learns and method.tables)
     for i, name in enumerate(compared):
         styles[name] = dict(color=LIGHT_GREY if i % 2 else GREY,
                             marker='x+1234'[i % 6], linestyle='--')
@@ -81,7 +86,7 @@ def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
     others.sort(key=lambda name: not learns_prompts(find_method(name)))
     for i, name in enumerate(others):
         turn, i = divmod(i, len(PALETTE))
-        styles[name] = dict(color=PALETTE[i], marker=MARKERS[i],
+        styles[name] = dict(color=PALETTE[i], marker=MARKERS[(i + 2 * turn) % 7],
                             linestyle='-.' if turn else '-')
     return styles
 
@@ -92,7 +97,7 @@ def plot_curves(axis: Axes, study: Study, dataset: str) -> None:
     Zero-shot is a star at 0 with a dotted line. Published numbers of prompt
     learning are hollow markers.
     """
-    styles = choose_styles(study.methods)
+    styles = choose_styles(study.methods, study.kind not in MEASURED)
     for method in study.methods:
         points = {x: score for x, condition in enumerate(study.conditions)
                   if (score := study.score(dataset, method, condition))}
@@ -146,8 +151,8 @@ def plot_costs(axis: Axes, study: Study, dataset: str) -> bool:
     Returns:
         Whether a method was plotted.
     """
-    styles, runs, drawn = choose_styles(study.methods), study.runs_on(
-        dataset), False
+    styles, drawn = choose_styles(study.methods, grey=False), False
+    runs = study.runs_on(dataset)
     for method in study.methods:
         points = []
         for shots in study.conditions:
@@ -162,14 +167,18 @@ def plot_costs(axis: Axes, study: Study, dataset: str) -> bool:
         axis.plot(*list(zip(*points))[:2], label=study.title(method),
                   markersize=5, linewidth=1.2, **style)
         for x, y, shots in points:
-            axis.annotate(shots_label(shots), (x, y), (4, 4), fontsize=7,
-                          textcoords='offset points', color=style['color'])
+            axis.annotate(shots_label(shots), (x, y), (-3, 3), fontsize=7,
+                          textcoords='offset points', ha='right',
+                          color=style['color'])
     for method in filter(find_method, study.methods):
         score = study.score(dataset, method, 0)
         if score and find_method(method).baseline:
             axis.axhline(score.mean, color=BLACK, linestyle=':', linewidth=1,
                          label=study.title(method))
     axis.set_xscale('log')
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter('{x:g}')
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.margins(0.1)
     format_axis(axis, study.title_of(dataset), 'both')
     return drawn
