@@ -45,7 +45,7 @@ class FewShotDataset(DerivedDataset):
 
     Attributes:
         label_noise: ``kind``, ``rate``, ``seed`` and the number of labels
-            that were ``flipped``; None: no noise.
+            that were ``flipped`` of how many ``images``; None: no noise.
 
     Raises:
         ValueError: If ``shots`` < 1, if images have several labels, if no
@@ -130,7 +130,8 @@ class FewShotDataset(DerivedDataset):
         for info, label in zip(data_list, noisy):
             info['gt_label'] = label
         flipped = sum(a != b for a, b in zip(labels, noisy))
-        self.label_noise = dict(noise, flipped=flipped)
+        self.label_noise = dict(noise, flipped=flipped,
+                                images=len(labels))
         print_log(
             f'{flipped} of {len(labels)} labels are wrong on purpose '
             f'(label noise: {noise})', 'current', logging.WARNING)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Sequence
 from ..methods import AVERAGE, Method, find_method, sort_methods
 from .names import (CATALOG, backbone_title, dataset_title, method_title,
                     published_backbone, shots_label, sort_datasets)
-from .records import PROTOCOLS
+from .protocols import PROTOCOLS
 from .study import MEASURED, Study
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ def describe_study(study: Study) -> List[str]:
             'Labels of the training draw are wrong on purpose: round(rate x '
             'images) of each class. Validation and test images are labelled '
             'right; zero-shot sees no label.')
+        runs = study.runs[study.runs.wrong.notna()]
+        for (rate, wrong), _ in runs.groupby(['noise', 'wrong']):
+            if abs(rate - wrong) > 0.01:
+                notes.append(f'Rounding leaves {100 * wrong:.1f} % of the '
+                             f'labels wrong where {100 * rate:g} % are said.')
     if labels:
         notes.append('Results of other numbers of shots are not shown: '
                      f'{labels}.')

@@ -77,8 +77,8 @@ def choose_styles(methods: Sequence[str], grey: bool = True
     styles = {method.name: dict(color=BLACK, marker='*', linestyle=':')
               for method in known if method.baseline}
     compared = dict.fromkeys(
-        method.name for method in known
-        if grey and method.comparison and method.learns and method.tables)
+        method.name for method in known if grey and method.comparison
+        and method.learns and method.tables)
     for i, name in enumerate(compared):
         styles[name] = dict(color=LIGHT_GREY if i % 2 else GREY,
                             marker='x+1234'[i % 6], linestyle='--')
@@ -86,8 +86,9 @@ def choose_styles(methods: Sequence[str], grey: bool = True
     others.sort(key=lambda name: not learns_prompts(find_method(name)))
     for i, name in enumerate(others):
         turn, i = divmod(i, len(PALETTE))
-        styles[name] = dict(color=PALETTE[i], marker=MARKERS[(i + 2 * turn) % 7],
-                            linestyle='-.' if turn else '-')
+        styles[name] = dict(
+            color=PALETTE[i], linestyle='-.' if turn else '-',
+            marker=MARKERS[(i + 2 * turn) % len(MARKERS)])
     return styles
 
 

@@ -8,6 +8,7 @@ from typing import (TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple,
 
 from ..methods import find_method
 from .names import ALL_IMAGES
+from .protocols import VAL_FREE, protocol_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,15 +22,6 @@ SETTINGS = ['epochs', 'cached_views', 'protocol', 'selection', 'pretrained',
 # where a setting is compared, if not in a cell: a method has one protocol in
 # all of a table, and a way to select only counts beside others of its protocol
 COMPARED_IN = {'protocol': ['method'], 'selection': [*CELL, 'protocol']}
-VAL_FREE, VAL_UNKNOWN = 'val-free', 'val-unknown'
-PROTOCOLS = {
-    VAL_FREE: 'nothing is selected on images outside the training draw',
-    'val-4': 'selected on min(shots, 4) validation images a class',
-    'full-val': 'selected on a whole validation set',
-    VAL_UNKNOWN: 'selected on validation images; how many is not recorded',
-}
-VAL_DRAWS = ('val draw', 'training images not drawn')  # of 4 images a class
-
 
 @dataclass(frozen=True)
 class Record:
@@ -58,6 +50,7 @@ class Record:
     recipe_epochs: Optional[int] = field(default=None, compare=False)
     learned_parameters: Optional[int] = field(default=None, compare=False)
     # measured in the run
+    wrong: Optional[float] = field(default=None, compare=False)  # of noise
     ece: Optional[float] = field(default=None, compare=False)  # in percent
     seconds: Optional[float] = field(default=None, compare=False)
     host_mib: Optional[int] = field(default=None, compare=False)
@@ -73,7 +66,13 @@ class Record:
     @property
     def key(self) -> 'Record':
         """What identifies the run; results of the same run have the same."""
-        return replace(self, top1=0, path=Path(), num_test=None, lists=None)
+        return replace(self, top1=0, path=Path(), num_test=None, lists=None,
+                       selected_on=self.selection)
+
+    @property
+    def selection(self) -> Optional[str]:
+        """What a checkpoint was selected by, without details."""
+        return self.selected_on and self.selected_on.split(',')[0]
 
 
 def is_zero_shot(method: str, learned_parameters: Optional[int]) -> bool:
@@ -159,20 +158,6 @@ def _metric(result: dict, name: str) -> Optional[float]:
                  if key.endswith(name)), None)
 
 
-def protocol_of(result: dict) -> str:
-    """On what the model of a result was selected, a key of PROTOCOLS.
-
-    Results of earlier versions say what was selected on, but name no
-    protocol.
-    """
-    if result.get('protocol'):
-        return result['protocol']
-    text = result.get('selected_on')
-    if not text:
-        return VAL_FREE
-    return 'val-4' if text.startswith(VAL_DRAWS) else VAL_UNKNOWN
-
-
 def load_pandas():
     """Import pandas; without it, raise an ImportError with the remedy."""
     try:
@@ -204,8 +189,8 @@ def make_frame(records: Sequence[Record]) -> 'DataFrame':
         shots=[(ALL_IMAGES if shots is None else shots) if learned else 0
                for shots, learned in zip(frame.shots, learns)],
         seed=[-1 if seed is None else seed for seed in frame.seed],
-        selection=pandas.Series([text and text.split(',')[0] for text
-                                 in frame.selected_on], dtype=object))
+        selection=pandas.Series([record.selection for record in records],
+                                dtype=object))
     frame = frame.astype(dict(top1=float, shots=float, seed=int, learns=bool,
                               noise=float))
     varies = [frame.groupby(COMPARED_IN.get(name, CELL), dropna=False)[name]
@@ -284,13 +269,15 @@ def _make_record(result: dict, path: Path) -> Record:
         trained_subset=run.get('class_subset'),
         pretrained=pretrained and Path(str(pretrained)).name,
         lists=result.get('lists'),
-        protocol=VAL_FREE if zero_shot else protocol_of(result),
+        protocol=protocol_of(dict(result, selected_on=None)
+                             if zero_shot else result),
         noise=noise.get('rate', 0.),
         noise_kind=noise.get('kind'),
         noise_seed=None if noise.get('seed') == run.get('seed')
         else noise.get('seed'),
         recipe_epochs=run.get('recipe_epochs', result.get('recipe_epochs')),
         learned_parameters=parameters,
+        wrong=noise['flipped'] / noise['images'] if noise else None,
         ece=_metric(result, 'calibration/ece'),
         seconds=result.get('seconds_of_training'),
         host_mib=memory.get('host'),

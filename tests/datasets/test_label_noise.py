@@ -72,7 +72,8 @@ def test_the_draw_and_its_views_stay(many):
                                    label_noise=noise)
                     for noise in (None, dict(kind='pair', rate=.25)))
     assert clean.label_noise is None
-    assert noisy.label_noise == dict(kind='pair', rate=.25, seed=4, flipped=6)
+    assert noisy.label_noise == dict(kind='pair', rate=.25, seed=4, flipped=6,
+                                     images=24)
     assert [path for path, _ in infos(clean)] == [
         path for path, _ in infos(noisy)]
     assert sum(a != b for a, b in zip(infos(clean), infos(noisy))) == 6

@@ -57,7 +57,7 @@ def test_views_of_all_epochs_are_the_uncached_run(config, tmp_path, encoded):
     assert results[0]['metrics'] == pytest.approx(results[1]['metrics'],
                                                   abs=1e-3)
     assert results[0]['label_noise'] == results[1]['label_noise'] == dict(
-        kind='symmetric', rate=.3, seed=1, flipped=3)
+        kind='symmetric', rate=.3, seed=1, flipped=3, images=9)
     # from disk; and there are no more views than epochs
     encoded.clear()
     _, again = train(config(cached_views=100, label_noise=.3))

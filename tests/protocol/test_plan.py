@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mmcoop.methods import (expand_groups, get_method, methods_in,
-                            sort_methods)
+from mmcoop.methods import expand_groups, get_method, methods_in, sort_methods
 from mmcoop.protocol.plan import ELEVEN, PLANS, Run
 
 

@@ -31,7 +31,7 @@ ZERO_SHOT = [record('eurosat', 'zeroshot-own', top1=40.),
 
 
 def test_of_a_result(tmp_path):
-    noise = dict(kind='pair', rate=.25, seed=1, flipped=40)
+    noise = dict(kind='pair', rate=.25, seed=1, flipped=40, images=160)
     write_result(tmp_path / 'a', label_noise=noise)
     write_result(tmp_path / 'b', label_noise=dict(noise, seed=7))
     write_result(tmp_path / 'c', label_noise=None)
@@ -64,6 +64,15 @@ def test_a_table():
                                      '66.00 ± 2.00']
     assert any(note.startswith('Labels of the training draw are wrong on')
                for note in part.notes)
+
+
+def test_rounding_is_said():
+    one = noisy('eurosat', 'coop-m16-end', 1, .25, 50., wrong=0.) + \
+        noisy('eurosat', 'coop-m16-end', 1, .5, 50., wrong=.5)
+    part, = table('noise', one)
+    said = [note for note in part.notes if note.startswith('Rounding')]
+    assert said == ['Rounding leaves 0.0 % of the labels wrong where 25 % are '
+                    'said.']
 
 
 def test_missing_runs_are_named():

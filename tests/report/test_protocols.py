@@ -5,7 +5,8 @@ import pytest
 
 from mmcoop.report.names import method_title
 from mmcoop.report.pictures import figures
-from mmcoop.report.records import PROTOCOLS, protocol_of, read_records
+from mmcoop.report.protocols import PROTOCOLS, protocol_of
+from mmcoop.report.records import read_records
 from mmcoop.report.tables import table
 
 from .results import record, seeds, write_result

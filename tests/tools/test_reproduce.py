@@ -212,7 +212,7 @@ def test_noise(tmp_path, options, towers, capsys):
     noise = {path.parent.name: json.loads(path.read_text())['label_noise']
              for path in tmp_path.rglob('result.json')}
     assert noise == {'2shot_seed1': None, '2shot_seed1_pair0.5': dict(
-        kind='pair', rate=.5, seed=1, flipped=10)}
+        kind='pair', rate=.5, seed=1, flipped=10, images=20)}
     assert len(list((tmp_path / 'tables').glob('noise-pair-*.png'))) == 1
 
 
