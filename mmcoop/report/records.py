@@ -23,6 +23,7 @@ SETTINGS = ['epochs', 'cached_views', 'protocol', 'selection', 'pretrained',
 # all of a table, and a way to select only counts beside others of its protocol
 COMPARED_IN = {'protocol': ['method'], 'selection': [*CELL, 'protocol']}
 
+
 @dataclass(frozen=True)
 class Record:
     """One evaluation on test images, with the settings of its training."""

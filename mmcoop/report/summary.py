@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from ..methods import AVERAGE, find_method
 from .names import dataset_title, method_title, shots_title
-from .notes import describe_runs, describe_study
+from .notes import describe_average, describe_runs, describe_study
 from .study import Study
 from .table import Table, slug
 
@@ -56,15 +56,16 @@ def make_summaries(study: Study) -> List[Table]:
                 [[row[i] for i in kept] for row in rows],
                 describe_runs(part.runs_on(dataset), False) + NOTES
                 + _describe_devices(part.runs_on(dataset))
-                + [overall] + describe_study(study)))
+                + [overall] + [describe_average(part)] * (
+                    len(part.datasets) > 1) + describe_study(study)))
     return tables
 
 
-def find_zero_shot(study: Study) -> Dict[str, float]:
-    """Top-1 accuracy of the zero-shot baseline on each data set."""
+def find_zero_shot(study: Study) -> Dict[tuple, float]:
+    """Top-1 accuracy of the baseline, by data set and weights."""
     runs = study.runs[[bool((method := find_method(name)) and method.baseline)
                        for name in study.runs.name]]
-    return dict(zip(runs.dataset, runs.top1))
+    return dict(zip(zip(runs.dataset, runs.pretrained), runs.top1))
 
 
 def mean_of(runs: 'DataFrame', column: str) -> Optional[float]:
@@ -92,19 +93,19 @@ def _make_row(part: Study, method: str, scope: Sequence[str],
         if counts else None, _describe_choice(runs)]
 
 
-def _find_drop(runs: 'DataFrame', zero_shot: Dict[str, float]
+def _find_drop(runs: 'DataFrame', zero_shot: Dict[tuple, float]
                ) -> Tuple[Optional[float], Optional[str]]:
     """The largest drop of learned runs below zero-shot, and where it is."""
-    runs = runs[runs.learns & runs.dataset.isin(zero_shot)]
-    if not len(runs):
+    drops = [(zero_shot[run.dataset, run.pretrained] - run.top1, run)
+             for run in runs[runs.learns].itertuples()
+             if (run.dataset, run.pretrained) in zero_shot]
+    if not drops:
         return None, None
-    drops = runs.dataset.map(zero_shot).astype(float) - runs.top1
-    worst = runs.loc[drops.idxmax()]
-    if drops.max() <= 0:
+    drop, worst = max(drops, key=lambda pair: pair[0])
+    if drop <= 0:
         return 0., None
-    return float(drops.max()), (
-        f'{dataset_title(worst.dataset)}, {shots_title(worst.shots)}, '
-        f'seed {worst.seed}')
+    return drop, (f'{dataset_title(worst.dataset)}, '
+                  f'{shots_title(worst.shots)}, seed {worst.seed}')
 
 
 def _describe_drops(study: Study) -> str:

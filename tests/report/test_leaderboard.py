@@ -87,6 +87,18 @@ def test_a_summary():
     assert ',1200,500,C on val draw' in most.csv()
 
 
+def test_a_drop_is_below_zero_shot_of_the_same_weights():
+    both = [record('eurosat', method, shots, seed, top1, pretrained=tag)
+            for method, shots, seed in (('zeroshot-own', None, None),
+                                        ('coop-m16-end', 16, 1))
+            for tag, top1 in (('openai', 60. + (shots or 0)),
+                              ('yfcc15m', 20. + (shots or 4)))]
+    part, *_ = table('leaderboard', both)
+    assert {name: row['largest drop below zero-shot']
+            for name, row in rows_of(part).items() if 'CoOp' in name} == {
+                'CoOp M=16, end': 0., 'CoOp M=16, end (yfcc15m)': 0.}
+
+
 def test_what_was_not_recorded_is_left_open():
     old = [record('eurosat', 'coop-m16-end', 16, 1, 60.),
            record('eurosat', 'coop-m16-end', 16, 2, 60., seconds=5.,
