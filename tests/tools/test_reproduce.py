@@ -233,6 +233,12 @@ def test_command_lines(tmp_path, options, towers, capsys):
     assert learned.startswith('torchrun --standalone --nproc_per_node 8 '
                               'tools/train.py')
     assert learned.endswith('--launcher pytorch')
+    tool('reproduce')(['noise', '--datasets', 'demo', '--methods', 'coop-gce',
+                       '--seeds', '1', '--noise', '0.5', *towers, '--print',
+                       '--work-dir', str(tmp_path)])
+    line, = capsys.readouterr().out.splitlines()
+    assert {'dataset=demo', 'label_noise=0.5', 'noise_kind=symmetric'} <= set(
+        shlex.split(line))
 
 
 def test_a_test_follows_its_training(tmp_path, options, towers, capsys):
