@@ -255,6 +255,32 @@ def methods_in(table: str) -> List[Method]:
     return [method for method in all_methods() if table in method.tables]
 
 
+def expand_groups(words: Iterable[str], table: str) -> List[str]:
+    """Names of methods for names and for words that stand for several.
+
+    Args:
+        words: Names, ``heads`` (fitted at once), ``prompts`` (prompt learning
+            in epochs) or ``all`` (every method that is no variant); a group
+            brings the zero-shot baseline.
+        table: The kind of table, which may not show every method.
+    """
+    whole = [method for method in all_methods()
+             if not (method.variant or method.stands_for)
+             and (not method.only_in or table in method.only_in)]
+    groups = {
+        'heads': [m for m in whole if m.learns and not m.epochs],
+        'prompts': [m for m in whole
+                    if m.learns and m.epochs and not m.comparison],
+        'all': whole}
+    names = []
+    for word in words:
+        chosen = groups.get(word)
+        names += [word] if chosen is None else [
+            method.name for method in whole
+            if method in chosen or method.baseline]
+    return list(dict.fromkeys(names))
+
+
 def plain_name(name: str) -> str:
     """A method's name without the settings that follow in brackets."""
     return name.split(' (')[0]

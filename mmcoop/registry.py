@@ -7,7 +7,7 @@ from mmengine import registry as mmengine_registries
 from mmengine.registry import Registry
 
 __all__ = [
-    'DATASETS', 'HOOKS', 'LOOPS', 'MODELS', 'OPTIM_WRAPPERS',
+    'DATASETS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS',
     'OPTIM_WRAPPER_CONSTRUCTORS', 'RUNNERS', 'TRANSFORMS'
 ]
 
@@ -31,6 +31,7 @@ MODELS = _make_registry('MODELS', 'models', 'prompts', 'heads', 'losses',
                         'engine')
 DATASETS = _make_registry('DATASETS', 'datasets', 'demo')
 TRANSFORMS = _make_registry('TRANSFORMS', 'datasets', 'demo')
+METRICS = _make_registry('METRICS', 'evaluation')
 HOOKS = _make_registry('HOOKS', 'engine')
 LOOPS = _make_registry('LOOPS', 'engine')
 OPTIM_WRAPPERS = _make_registry('OPTIM_WRAPPERS', 'engine')

@@ -104,6 +104,9 @@ def test_every_entry_of_a_metafile_names_itself(name, deep_clip):
      'coop-m16-end (type=mmcoop.TemplatePrompt, n_ctx=None, '
      'class_token_position=None, class_specific=None)'),
     ({'model.head.prompt.n_prompts': 2}, 'coop-m16-end (n_prompts=2)'),
+    ({'model.head.loss.type': 'mmcoop.GeneralizedCrossEntropy',
+      'model.head.loss.q': 0.5},
+     'coop-m16-end (type=mmcoop.GeneralizedCrossEntropy, q=0.5)'),
     (dict(method='mine'), 'mine'), (dict(method=None), 'ContextPrompt'),
 ], ids=str)
 def test_what_no_entry_describes(options, expected, small_clip):

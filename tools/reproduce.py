@@ -12,14 +12,15 @@ checkpoints of tens of KB and result.json, and tables/ (Markdown, CSV, PNG).
 import argparse
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
 from mmcoop.catalog import CATALOG, SPLITS
 from mmcoop.command_line import add_cfg_options
 from mmcoop.config import check_options
-from mmcoop.methods import (all_methods, get_method, register_configs,
-                            sort_methods)
+from mmcoop.methods import (all_methods, expand_groups, get_method,
+                            register_configs, sort_methods)
 from mmcoop.protocol.plan import OF_TRAINING, PLANS, Plan, Run
 
 # options that the plan sets, and what to say instead
@@ -29,7 +30,9 @@ PLANNED = {
     'templates': 'choose among --methods',
     'template': 'own templates are the published ones here',
     'class_subset': 'take the kind base-to-new',
-    'val_split': 'tables are of test images'
+    'val_split': 'tables are of test images',
+    'label_noise': 'take the kind noise, and say --noise',
+    'noise_kind': 'say --noise-kind'
 }
 ROOT = Path(os.path.relpath(Path(__file__).resolve().parents[1]))
 
@@ -42,20 +45,29 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('kind', choices=PLANS, metavar='KIND')
     parser.add_argument(
-        '--datasets', nargs='+', choices=CATALOG, metavar='NAME',
-        help='data sets to compare on, or targets: ' + ', '.join(CATALOG))
+        '--datasets', nargs='+', choices=(*CATALOG, 'demo'), metavar='NAME',
+        help='data sets to compare on, or targets: ' + ', '.join(CATALOG)
+        + ', demo (default of leaderboard: those that data_root has)')
     parser.add_argument(
         '--source', choices=CATALOG, metavar='NAME',
         help='data set to learn on (domain, cross-dataset)')
     parser.add_argument(
         '--methods', nargs='+', metavar='METHOD',
         help='names of configs/*/metafile.yml (default: those that name this '
-        'KIND): ' + ', '.join(method.name for method in all_methods()))
+        'KIND), or heads (fitted at once), prompts (learned in epochs), all; '
+        'these bring zero-shot: '
+        + ', '.join(method.name for method in all_methods()))
     parser.add_argument(
         '--configs', nargs='+', type=Path, default=[], metavar='DIR',
         help='more folders of methods, with a metafile.yml for each')
     parser.add_argument('--shots', nargs='+', type=int)
     parser.add_argument('--seeds', nargs='+', type=int)
+    parser.add_argument(
+        '--noise', nargs='+', type=float, metavar='RATE',
+        help='parts of the training labels that are wrong (noise)')
+    parser.add_argument(
+        '--noise-kind', choices=('symmetric', 'pair'),
+        help='any other class (default), or the next one (noise)')
     parser.add_argument(
         '--backbones', nargs='+', metavar='CLIP',
         help='open_clip names (RN50, ViT-B-16) or JSON model configs')
@@ -74,6 +86,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     try:
         for folder in args.configs:
             register_configs(folder)
+        args.methods = args.methods and expand_groups(args.methods, args.kind)
         for method in args.methods or ():
             get_method(method)
     except (FileNotFoundError, ValueError) as error:
@@ -97,7 +110,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     return PLANS[args.kind].with_changes(
         datasets=args.datasets, source=args.source, shots=args.shots,
         methods=args.methods and sort_methods(args.methods),
-        seeds=args.seeds, backbones=args.backbones)
+        seeds=args.seeds, backbones=args.backbones, noise=args.noise,
+        noise_kind=args.noise_kind)
 
 
 def command_line(run: Run, args: argparse.Namespace) -> str:
@@ -107,6 +121,23 @@ def command_line(run: Run, args: argparse.Namespace) -> str:
                            str(args.gpus), tool, *words,
                            '--launcher', 'pytorch'])
     return shlex.join(['python', tool, *words])
+
+
+def find_datasets(plan: Plan, data_root: str) -> List[str]:
+    """The data sets of a plan that the data root has; the others are named.
+    """
+    from mmcoop.datasets.coop_dataset import find_missing_sources
+    found = [name for name in plan.datasets
+             if not find_missing_sources(CATALOG[name], data_root)]
+    absent = [name for name in plan.datasets if name not in found]
+    if absent:
+        print(f'Left out, since {data_root} lacks files of them: '
+              f'{", ".join(absent)}.', file=sys.stderr)
+    if not found:
+        raise SystemExit(f'{data_root} has no data set: set --cfg-options '
+                         'data_root=...; tools/check_data.py tells what is '
+                         'missing.')
+    return found
 
 
 def check_data(runs: List[Run], data_root: str) -> None:
@@ -120,6 +151,8 @@ def check_data(runs: List[Run], data_root: str) -> None:
             SPLITS if learns else ['test'])
     missing = []
     for name, splits in needed.items():
+        if name not in CATALOG:  # demo: it is drawn
+            continue
         known = CATALOG[name]
         sources = find_missing_sources(known, data_root, sorted(splits))
         if sources:
@@ -163,6 +196,9 @@ def main(argv: Optional[List[str]] = None) -> None:
     from mmcoop.protocol.execute import result_of, run_all
     args.cfg_options = parse_values(args.cfg_options)
     plan = make_plan(args)
+    if plan.kind == 'leaderboard' and args.datasets is None:
+        plan = plan.with_changes(datasets=find_datasets(
+            plan, args.cfg_options.get('data_root', 'data')))
     try:
         runs = plan.runs()
         missing = [run for run in runs if result_of(

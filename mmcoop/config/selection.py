@@ -35,7 +35,8 @@ def make_validation_draw(train: dict, test: dict) -> dict:
     Returns:
         The config of a FewShotDataset that draws min(shots, 4) images a class
         from the validation split or, where there is none, from the training
-        images that are left.
+        images that are left. Its labels are right whatever ``label_noise``
+        the training draw has.
 
     Raises:
         ValueError: The training images are no few-shot draw.
@@ -45,6 +46,8 @@ def make_validation_draw(train: dict, test: dict) -> dict:
             'validation images are drawn beside those of a '
             'mmcoop.FewShotDataset (val_split, FitLoop), but '
             f'train_dataloader.dataset is a {train.get("type")}.')
+    train = {key: value for key, value in train.items()
+             if key != 'label_noise'}
     source = copy.deepcopy(train['dataset'])
     if type_name(source) == 'SplitFileDataset' or (
             type_name(source) == 'CoOpDataset'

@@ -11,6 +11,7 @@ from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .derived import DerivedDataset, build_dataset, get_labels, get_type_name
 from .images import check_images, check_unreadable
+from .label_noise import check_label_noise, flip_labels
 
 # metainfo split of validation images that are drawn from a training set
 NOT_DRAWN = 'training images not drawn'
@@ -38,11 +39,17 @@ class FewShotDataset(DerivedDataset):
             first); None keeps all. See :func:`keep_classes`.
         unreadable: What to do if drawn images cannot be read: ``stop`` raises
             an error, ``skip`` logs a warning and leaves them out.
+        label_noise: Wrong labels on purpose, ``dict(kind, rate, seed)``: see
+            :func:`flip_labels`. Without a seed it takes that of the draw.
         **kwargs: Arguments of :class:`DerivedDataset`, such as ``pipeline``.
 
+    Attributes:
+        label_noise: ``kind``, ``rate``, ``seed`` and the number of labels
+            that were ``flipped`` of how many ``images``; None: no noise.
+
     Raises:
-        ValueError: If ``shots`` < 1, if images have several labels, or if no
-            image is left to draw.
+        ValueError: If ``shots`` < 1, if images have several labels, if no
+            image is left to draw, or if ``label_noise`` is not possible.
     """
 
     def __init__(self,
@@ -52,6 +59,7 @@ class FewShotDataset(DerivedDataset):
                  val_of: Union[dict, MMEngineDataset, None] = None,
                  class_subset: ClassSubset = None,
                  unreadable: str = 'stop',
+                 label_noise: Optional[dict] = None,
                  **kwargs) -> None:
         if shots is not None and (not isinstance(shots, int) or shots < 1):
             raise ValueError(
@@ -59,6 +67,13 @@ class FewShotDataset(DerivedDataset):
                 'None takes all images.')
         check_unreadable(unreadable)
         check_class_subset(class_subset)
+        label_noise = dict(label_noise or {})
+        check_label_noise(**label_noise)
+        self.label_noise = None
+        if label_noise.get('rate'):
+            self.label_noise = dict(dict(kind='symmetric'), **label_noise)
+            if label_noise.get('seed') is None:
+                self.label_noise['seed'] = seed
         self.class_subset = class_subset
         self.shots = shots
         self.unreadable = unreadable
@@ -101,7 +116,25 @@ class FewShotDataset(DerivedDataset):
         return data_list
 
     def filter_data(self) -> List[dict]:
-        return check_images(super().filter_data(), self.unreadable)
+        data_list = check_images(super().filter_data(), self.unreadable)
+        if self.label_noise:
+            self._flip(data_list)
+        return data_list
+
+    def _flip(self, data_list: List[dict]) -> None:
+        labels = [int(info['gt_label']) for info in data_list]
+        noise = {key: self.label_noise[key] for key in ('kind', 'rate',
+                                                        'seed')}
+        classes = len(self._metainfo.get('classes') or ()) or max(labels) + 1
+        noisy = flip_labels(labels, classes, **noise)
+        for info, label in zip(data_list, noisy):
+            info['gt_label'] = label
+        flipped = sum(a != b for a, b in zip(labels, noisy))
+        self.label_noise = dict(noise, flipped=flipped,
+                                images=len(labels))
+        print_log(
+            f'{flipped} of {len(labels)} labels are wrong on purpose '
+            f'(label noise: {noise})', 'current', logging.WARNING)
 
     def extra_repr(self) -> List[str]:
         return [f'Shots: \t{self.shots}', f'Seed: \t{self.seed}',

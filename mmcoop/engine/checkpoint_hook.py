@@ -66,6 +66,7 @@ def _recipe(runner) -> dict:
         optimizer=dict(runner.cfg.optim_wrapper.get('optimizer') or {}),
         shots=getattr(data, 'shots', None),
         seed=runner.seed,
+        label_noise=getattr(data, 'label_noise', None),
         max_epochs=runner.max_epochs,
         recipe_epochs=runner.cfg.get('recipe_epochs'),
         selects=find_selection(runner.cfg),

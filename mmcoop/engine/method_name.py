@@ -11,7 +11,8 @@ from ..methods import (METAFILE, Method, all_methods, find_method,
                        register_configs)
 
 ALWAYS = ('model.type', 'model.head.type', 'model.head.prompt.type')
-HEAD_PARTS = ('prompt', 'adapter', 'regularizers', 'hand_written')
+HEAD_PARTS = ('prompt', 'adapter', 'regularizers', 'hand_written',
+              'loss')
 PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 MISSING = object()
 

@@ -123,6 +123,7 @@ class ResultHook(Hook):
             config=saved_config_path(runner),
             seed=runner.seed,
             shots=getattr(data, 'shots', None),
+            label_noise=getattr(data, 'label_noise', None),
             trained_on=None if trained else self.trained_on,
             selected_on=selected_on,
             protocol=self._protocol(runner, selected_on),

@@ -1,5 +1,7 @@
-"""Losses beside the classification loss: each sees what the head computed."""
+"""Classification losses, and losses beside the classification loss."""
 from .base import LossInputs, Regularizer
+from .gce import GeneralizedCrossEntropy
 from .kgcoop import KnowledgeGuidance
 
-__all__ = ['KnowledgeGuidance', 'LossInputs', 'Regularizer']
+__all__ = ['GeneralizedCrossEntropy', 'KnowledgeGuidance', 'LossInputs',
+           'Regularizer']

@@ -9,6 +9,7 @@ from ..methods import Method, get_method, method_for, methods_in
 
 ELEVEN = tuple(name for name in CATALOG if name not in VARIANTS)
 BACKBONES = ('RN50', 'RN101', 'ViT-B-32', 'ViT-B-16')  # of the paper
+MAX_RATE = 0.5  # as in datasets.label_noise, which imports torch
 SAME_CLASSES = {'imagenet', 'imagenetv2', 'imagenet_sketch'}
 # these mean nothing to a test
 OF_TRAINING = ('cached_views', 'max_epochs', 'selection')
@@ -27,6 +28,8 @@ class Run:
         seed: Seed of the draw; None where nothing is learned.
         class_subset: ``base`` or ``new`` classes; None: all.
         trained: The run whose checkpoint is tested here.
+        noise: The part of the training labels that is wrong on purpose.
+        noise_kind: ``symmetric`` or ``pair``; None without noise.
     """
     method: str
     dataset: str
@@ -35,6 +38,8 @@ class Run:
     seed: Optional[int] = None
     class_subset: Optional[str] = None
     trained: Optional['Run'] = None
+    noise: float = 0.
+    noise_kind: Optional[str] = None
 
     @property
     def folder(self) -> str:
@@ -46,6 +51,8 @@ class Run:
             parts.append(f'from_{_folder_of(self.trained)}')
         if self.shots is not None:
             parts.append(f'{self.shots}shot_seed{self.seed}')
+        if self.noise:
+            parts[-1] += f'_{self.noise_kind}{self.noise:g}'
         return '/'.join(parts)
 
     @property
@@ -66,6 +73,8 @@ class Run:
                    'model.clip.model_name': self.backbone, **method.options}
         if self.shots is not None:
             options.update(shots=self.shots, seed=self.seed)
+        if self.noise:
+            options.update(label_noise=self.noise, noise_kind=self.noise_kind)
         if self.class_subset:
             options['class_subset'] = self.class_subset
         dropped = () if method.cached_views else ('cached_views', )
@@ -125,6 +134,8 @@ class Plan:
         backbones: CLIPs.
         seeds: Seeds of the draws.
         source: The data set to learn on, if others are the targets.
+        noise: Parts of the training labels that are wrong on purpose.
+        noise_kind: ``symmetric`` or ``pair``.
     """
     kind: str
     description: str
@@ -134,6 +145,8 @@ class Plan:
     backbones: Tuple[str, ...] = ('RN50', )
     seeds: Tuple[int, ...] = (1, 2, 3)
     source: Optional[str] = None
+    noise: Tuple[float, ...] = (0., )
+    noise_kind: str = 'symmetric'
 
     @property
     def chosen(self) -> List[Method]:
@@ -162,6 +175,11 @@ class Plan:
                                                    'cross-dataset')):
             raise ValueError(f'{self.kind} takes '
                              + ('no source.' if self.source else 'a source.'))
+        if not all(0 <= rate <= MAX_RATE for rate in self.noise):
+            raise ValueError(f'noise={self.noise}: from 0 to {MAX_RATE} each.')
+        if any(self.noise) and self.kind != 'noise':
+            raise ValueError(f'{self.kind} takes no noise: the kind noise '
+                             'does.')
         learned_on = (self.source, ) if self.source else self.datasets
         test_only = set(learned_on) & set(VARIANTS)
         if test_only and any(method.learns for method in self.chosen):
@@ -197,7 +215,10 @@ class Plan:
             return
         for shots in self.shots:
             for seed in self.seeds:
-                yield replace(run, shots=shots, seed=seed)
+                for rate in self.noise:
+                    yield replace(
+                        run, shots=shots, seed=seed, noise=rate,
+                        noise_kind=self.noise_kind if rate else None)
 
     def _base_to_new(self, run: Run, method: Method) -> Iterator[Run]:
         base = replace(run, class_subset='base')
@@ -236,4 +257,9 @@ PLANS = {plan.kind: plan for plan in (
          backbones=('ViT-B-16', )),
     Plan('cross-dataset', 'ImageNet to ten data sets (CoCoOp, Table 2)',
          backbones=('ViT-B-16', ), source='imagenet'),
+    # 0, 2, 4, 6 and 8 of 16 images, as in the paper
+    Plan('noise', 'accuracy against wrong training labels (Wu et al., 2023)',
+         noise=(0., .125, .25, .375, .5)),
+    Plan('leaderboard', 'accuracy, calibration and cost of every method',
+         shots=(1, 2, 4, 8, 16), backbones=('ViT-B-16', )),
 )}

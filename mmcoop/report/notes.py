@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Sequence
 from ..methods import AVERAGE, Method, find_method, sort_methods
 from .names import (CATALOG, backbone_title, dataset_title, method_title,
                     published_backbone, shots_label, sort_datasets)
-from .study import Study
+from .protocols import PROTOCOLS
+from .study import MEASURED, Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,15 +17,20 @@ PUBLISHED = ("published: numbers of the papers, with OpenAI's CLIP weights and"
 
 def describe_scores(study: Study, dataset: str) -> List[str]:
     """All notes on our own scores of a data set or of the average."""
-    notes = describe_runs(study.runs_on(dataset))
+    notes = describe_runs(study.runs_on(dataset), study.kind not in MEASURED)
     if dataset == study.tabulated[0] and len(study.datasets) > 1:
         notes.append(describe_average(study))
-    return notes + describe_other_shots(study)
+    return notes + describe_study(study)
 
 
-def describe_runs(runs: 'DataFrame') -> List[str]:
-    """Seeds, and everything in which runs differ from the published recipe."""
-    notes = _describe_seeds(runs)
+def describe_runs(runs: 'DataFrame', published: bool = True) -> List[str]:
+    """Seeds, and everything in which runs differ from the published recipe.
+
+    Args:
+        runs: The runs.
+        published: Whether published numbers are shown beside them.
+    """
+    notes = _describe_seeds(runs, published)
     for views, group in runs.groupby('cached_views'):
         notes.append(
             f'Approximation: trained on {views} cached views an image, not on '
@@ -59,11 +65,30 @@ def describe_average(study: Study) -> str:
     return note + (f' Left out: {"; ".join(left_out)}.' if left_out else '')
 
 
-def describe_other_shots(study: Study) -> List[str]:
-    """The numbers of shots that were run but are not shown."""
-    labels = ', '.join(map(shots_label, study.other_shots))
-    return [f'Results of other numbers of shots are not shown: {labels}.'
-            ] if labels else []
+def describe_study(study: Study) -> List[str]:
+    """Protocols that differ, and runs that are not shown."""
+    notes, labels = [], ', '.join(map(shots_label, study.other_shots))
+    if study.mixed:
+        notes.append('Rows differ in protocol: ' + '; '.join(
+            f'[{protocol}] {PROTOCOLS.get(protocol, "see the result files")}'
+            for protocol in sorted(set(study.protocols.values()))) + '.')
+    if study.kind == 'noise':
+        notes.append(
+            'Labels of the training draw are wrong on purpose: round(rate x '
+            'images) of each class. Validation and test images are labelled '
+            'right; zero-shot sees no label.')
+        runs = study.runs[study.runs.wrong.notna()]
+        for (rate, wrong), _ in runs.groupby(['noise', 'wrong']):
+            if abs(rate - wrong) > 0.01:
+                notes.append(f'Rounding leaves {100 * wrong:.1f} % of the '
+                             f'labels wrong where {100 * rate:g} % are said.')
+    if labels:
+        notes.append('Results of other numbers of shots are not shown: '
+                     f'{labels}.')
+    if study.noisy:
+        notes.append(f'{study.noisy} runs with label noise are not shown: the '
+                     'kind noise shows them.')
+    return notes
 
 
 def describe_published(study: Study, dataset: str, shown) -> List[str]:
@@ -89,7 +114,7 @@ def _collection_notes(methods: Iterable[Method], when: str,
         if note['When'] == when and applies(note)))
 
 
-def _describe_seeds(runs: 'DataFrame') -> List[str]:
+def _describe_seeds(runs: 'DataFrame', published: bool) -> List[str]:
     runs = runs[runs.seed >= 0]
     seeds = sorted(set(runs.seed))
     if not seeds:
@@ -97,17 +122,18 @@ def _describe_seeds(runs: 'DataFrame') -> List[str]:
     listed = ', '.join(map(str, seeds))
     note = (f'Mean ± population standard deviation over seeds {listed}.'
             if len(seeds) > 1 else f'One seed only: {listed}.')
-    if not PUBLISHED_SEEDS <= set(seeds):
+    if published and not PUBLISHED_SEEDS <= set(seeds):
         note += ' Published means are over seeds 1, 2, 3.'
     missing: Dict[tuple, List[str]] = {}
     groups = runs.fillna({'class_subset': ''}).groupby(
-        ['method', 'dataset', 'shots', 'class_subset'], sort=False)
-    for (method, dataset, shots, subset), found in groups.seed:
+        ['method', 'dataset', 'shots', 'class_subset', 'noise'], sort=False)
+    for (method, dataset, shots, subset, noise), found in groups.seed:
         absent = ', '.join(str(s) for s in seeds if s not in set(found))
         if absent:
-            where = ' '.join(filter(None, (dataset_title(dataset), subset)))
-            missing.setdefault((method, absent), []).append(
-                f'{where} {shots_label(shots)}-shot')
+            where = ' '.join(filter(None, (
+                dataset_title(dataset), subset, f'{shots_label(shots)}-shot',
+                noise and f'{100 * noise:g} % noise')))
+            missing.setdefault((method, absent), []).append(where)
     return [note] + [
         f'Seeds missing: {absent} of {method_title(method)} '
         f'({_shorten(where)}).'

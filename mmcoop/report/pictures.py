@@ -8,7 +8,8 @@ from ..methods import AVERAGE, find_method
 from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
                     method_title, shots_title)
 from .plots import (BLACK, GAIN, LOSS, TOP1_AXIS, add_legend, choose_styles,
-                    format_axis, make_panels, plot_bars, plot_curves)
+                    format_axis, make_panels, plot_bars, plot_costs,
+                    plot_curves)
 from .records import Record, most_shots
 from .studies import find_studies, learns_prompts
 from .study import Study
@@ -43,7 +44,7 @@ def figures(kind: str, records: Sequence[Record]) -> Dict[str, Figure]:
         for name, make in _DRAW[kind].items():
             figure = make(study)
             if figure is not None:
-                made[slug(name, study.backbone)] = figure
+                made[slug(name, study.noise_kind, study.backbone)] = figure
     return made
 
 
@@ -145,7 +146,7 @@ def draw_base_to_new(study: Study) -> Figure:
                       for y, dataset in enumerate(datasets)
                       if (score := study.score(dataset, method, subset))]
             if points:
-                axis.plot(*zip(*points), label=method_title(method),
+                axis.plot(*zip(*points), label=study.title(method),
                           **{**styles[method], 'linestyle': 'none'})
         format_axis(axis, f'{subset} classes', 'x')
         for y in range(1, len(datasets)):
@@ -160,21 +161,50 @@ def draw_base_to_new(study: Study) -> Figure:
     return figure
 
 
+def draw_noise(study: Study) -> Figure:
+    """Accuracy against label noise: the average, then each data set."""
+    return _draw_curves(
+        study, study.tabulated, 'training labels that are wrong '
+        f'({study.noise_kind} noise, {shots_title(study.shots)})')
+
+
+def draw_leaderboard(study: Study) -> Optional[Figure]:
+    """Accuracy against seconds of training, a path over the shots.
+
+    On the average or, where there is none, on each data set.
+    """
+    datasets = [AVERAGE] if AVERAGE in study.tabulated else study.datasets
+    figure, axes = make_panels(len(datasets), 6.6, 4.6)
+    drawn = [plot_costs(axis, study, dataset)
+             for axis, dataset in zip(axes, datasets)]
+    if not any(drawn):
+        return None
+    add_legend(figure, axes)
+    figure.supxlabel('seconds of training, without encoding images '
+                     '(at the points: shots)', fontsize=10)
+    figure.supylabel(f'{TOP1_AXIS}, {backbone_title(study.backbone)}',
+                     fontsize=10)
+    return figure
+
+
 _DRAW = {
     'few-shot': {'few-shot': draw_few_shot, 'gain': draw_gains},
     'context-length': {'context-length': draw_context_length},
     'backbones': {'backbones': draw_backbones},
     'domain': {'domain': draw_domain},
     'base-to-new': {'base-to-new': draw_base_to_new},
+    'noise': {'noise': draw_noise},
+    'leaderboard': {'leaderboard': draw_leaderboard},
 }
 
 
-def _draw_curves(study: Study, datasets: Sequence[str]) -> Figure:
+def _draw_curves(study: Study, datasets: Sequence[str],
+                 label: str = 'training images a class (shots)') -> Figure:
     figure, axes = make_panels(len(datasets))
     for axis, dataset in zip(axes, datasets):
         plot_curves(axis, study, dataset)
     add_legend(figure, axes)
-    figure.supxlabel('training images a class (shots)', fontsize=10)
+    figure.supxlabel(label, fontsize=10)
     figure.supylabel(f'{TOP1_AXIS}, {backbone_title(study.backbone)}',
                      fontsize=10)
     return figure

@@ -4,11 +4,13 @@ from typing import Dict, List, Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # no global state, no display
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..methods import AVERAGE, find_method
 from .names import method_title, shots_label
 from .studies import learns_prompts
-from .study import Study
+from .study import MEASURED, Study
+from .summary import mean_of
 from .table import Score
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
@@ -58,12 +60,16 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
                   ncols=columns, fontsize=9, frameon=False)
 
 
-def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
+def choose_styles(methods: Sequence[str], grey: bool = True
+                  ) -> Dict[str, dict]:
     """A colour, a marker and a line for each method.
 
-    The zero-shot baseline is black. Other methods that prompt learning is
-    compared with by default are grey. The palette begins with prompt
-    learning.
+    The zero-shot baseline is black. The palette begins with prompt learning.
+
+    Args:
+        methods: Names of methods, settings in brackets included.
+        grey: Whether the other methods that prompt learning is compared with
+            by default are grey.
     """
     # without settings in brackets: those are coloured
     known = [method for method in map(find_method, methods)
@@ -71,8 +77,8 @@ def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
     styles = {method.name: dict(color=BLACK, marker='*', linestyle=':')
               for method in known if method.baseline}
     compared = dict.fromkeys(
-        method.name for method in known
-        if method.comparison and method.learns and method.tables)
+        method.name for method in known if grey and method.comparison
+        and method.learns and method.tables)
     for i, name in enumerate(compared):
         styles[name] = dict(color=LIGHT_GREY if i % 2 else GREY,
                             marker='x+1234'[i % 6], linestyle='--')
@@ -80,23 +86,24 @@ def choose_styles(methods: Sequence[str]) -> Dict[str, dict]:
     others.sort(key=lambda name: not learns_prompts(find_method(name)))
     for i, name in enumerate(others):
         turn, i = divmod(i, len(PALETTE))
-        styles[name] = dict(color=PALETTE[i], marker=MARKERS[i],
-                            linestyle='-.' if turn else '-')
+        styles[name] = dict(
+            color=PALETTE[i], linestyle='-.' if turn else '-',
+            marker=MARKERS[(i + 2 * turn) % len(MARKERS)])
     return styles
 
 
 def plot_curves(axis: Axes, study: Study, dataset: str) -> None:
-    """Plot accuracy against shots, with a band of one standard deviation.
+    """Plot accuracy by condition, with a band of one standard deviation.
 
     Zero-shot is a star at 0 with a dotted line. Published numbers of prompt
     learning are hollow markers.
     """
-    styles = choose_styles(study.methods)
+    styles = choose_styles(study.methods, study.kind not in MEASURED)
     for method in study.methods:
-        points = {x: score for x, shots in enumerate(study.conditions)
-                  if (score := study.score(dataset, method, shots))}
+        points = {x: score for x, condition in enumerate(study.conditions)
+                  if (score := study.score(dataset, method, condition))}
         if points:
-            _plot_curve(axis, points, method_title(method), styles[method],
+            _plot_curve(axis, points, study.title(method), styles[method],
                         zero_shot=[*points] == [0])
     for method in study.methods:
         if not learns_prompts(find_method(method)):
@@ -109,7 +116,7 @@ def plot_curves(axis: Axes, study: Study, dataset: str) -> None:
                       marker=styles[method]['marker'], markersize=8,
                       markerfacecolor='none',
                       markeredgecolor=styles[method]['color'])
-    labels = list(map(shots_label, study.conditions))
+    labels = list(map(study.label, study.conditions))
     axis.set_xlim(-0.4, len(labels) - 0.6)
     axis.set_xticks(range(len(labels)), labels)
     format_axis(axis, study.title_of(dataset))
@@ -137,6 +144,47 @@ def _plot_curve(axis: Axes, points: Dict[int, Score], label: str, style: dict,
                       color=style['color'], alpha=0.18, linewidth=0)
 
 
+def plot_costs(axis: Axes, study: Study, dataset: str) -> bool:
+    """Plot accuracy against seconds, the shots of a method joined.
+
+    Methods whose runs tell no seconds are left out; zero-shot is a line.
+
+    Returns:
+        Whether a method was plotted.
+    """
+    styles, drawn = choose_styles(study.methods, grey=False), False
+    runs = study.runs_on(dataset)
+    for method in study.methods:
+        points = []
+        for shots in study.conditions:
+            score = study.score(dataset, method, shots)
+            seconds = mean_of(runs[(runs.method == method) & runs.learns
+                                   & (runs.shots == shots)], 'seconds')
+            if score and seconds is not None:
+                points.append((max(seconds, 1e-3), score.mean, shots))
+        if not points:
+            continue
+        drawn, style = True, styles[method]
+        axis.plot(*list(zip(*points))[:2], label=study.title(method),
+                  markersize=5, linewidth=1.2, **style)
+        for x, y, shots in points:
+            axis.annotate(shots_label(shots), (x, y), (-3, 3), fontsize=7,
+                          textcoords='offset points', ha='right',
+                          color=style['color'])
+    for method in filter(find_method, study.methods):
+        score = study.score(dataset, method, 0)
+        if score and find_method(method).baseline:
+            axis.axhline(score.mean, color=BLACK, linestyle=':', linewidth=1,
+                         label=study.title(method))
+    axis.set_xscale('log')
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter('{x:g}')
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.margins(0.1)
+    format_axis(axis, study.title_of(dataset), 'both')
+    return drawn
+
+
 def plot_bars(axis: Axes, study: Study, groups: Sequence[tuple],
               styles: Dict[str, dict]) -> None:
     """Plot groups of bars, one bar for each method, with their values.
@@ -158,7 +206,7 @@ def plot_bars(axis: Axes, study: Study, groups: Sequence[tuple],
         color = styles[method]['color']
         bars = axis.bar(
             list(heights), list(heights.values()), width=width * 0.92,
-            color=PALER.get(color, color), label=method_title(method))
+            color=PALER.get(color, color), label=study.title(method))
         axis.bar_label(bars, fmt='%.1f', rotation=90, fontsize=7.5, padding=2)
     axis.set_xticks(range(len(groups)), [title for title, *_ in groups])
     axis.tick_params(axis='x', length=0)

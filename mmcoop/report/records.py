@@ -3,10 +3,12 @@ import json
 import logging
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Union
+from typing import (TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple,
+                    Union)
 
 from ..methods import find_method
 from .names import ALL_IMAGES
+from .protocols import VAL_FREE, protocol_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -15,7 +17,11 @@ FILES = ('result.json', 'result_test.json')
 # runs that differ only in these settings are rows of the same table
 CELL = ['dataset', 'method', 'backbone', 'shots', 'class_subset',
         'trained_on', 'trained_subset']
-SETTINGS = ['epochs', 'cached_views', 'selection', 'pretrained']
+SETTINGS = ['epochs', 'cached_views', 'protocol', 'selection', 'pretrained',
+            'noise_seed']
+# where a setting is compared, if not in a cell: a method has one protocol in
+# all of a table, and a way to select only counts beside others of its protocol
+COMPARED_IN = {'protocol': ['method'], 'selection': [*CELL, 'protocol']}
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,21 @@ class Record:
     trained_subset: Optional[str] = None  # like class_subset
     pretrained: Optional[str] = None  # open_clip's tag, or a file's name
     lists: Optional[str] = None  # 'published', or how image lists differ
+    protocol: str = VAL_FREE  # a key of PROTOCOLS
+    noise: float = 0.  # the part of the training labels that is wrong
+    noise_kind: Optional[str] = None
+    noise_seed: Optional[int] = None  # if it is not that of the draw
     # these follow from the run: they do not tell two runs apart
     recipe_epochs: Optional[int] = field(default=None, compare=False)
     learned_parameters: Optional[int] = field(default=None, compare=False)
+    # measured in the run
+    wrong: Optional[float] = field(default=None, compare=False)  # of noise
+    ece: Optional[float] = field(default=None, compare=False)  # in percent
+    seconds: Optional[float] = field(default=None, compare=False)
+    host_mib: Optional[int] = field(default=None, compare=False)
+    gpu_mib: Optional[int] = field(default=None, compare=False)
+    device: Optional[str] = field(default=None, compare=False)
+    selected: Tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def zero_shot(self) -> bool:
@@ -49,7 +67,13 @@ class Record:
     @property
     def key(self) -> 'Record':
         """What identifies the run; results of the same run have the same."""
-        return replace(self, top1=0, path=Path(), num_test=None, lists=None)
+        return replace(self, top1=0, path=Path(), num_test=None, lists=None,
+                       selected_on=self.selection)
+
+    @property
+    def selection(self) -> Optional[str]:
+        """What a checkpoint was selected by, without details."""
+        return self.selected_on and self.selected_on.split(',')[0]
 
 
 def is_zero_shot(method: str, learned_parameters: Optional[int]) -> bool:
@@ -121,12 +145,18 @@ def top1_of(result: dict, path: Path) -> float:
     Raises:
         ValueError: The result has none.
     """
-    metrics = result.get('metrics') or {}
-    for name, value in metrics.items():
-        if name.endswith('accuracy/top1'):
-            return float(value)
-    raise ValueError(f'{path} has no accuracy/top1 among its metrics '
-                     f'({", ".join(metrics)}): test again.')
+    top1 = _metric(result, 'accuracy/top1')
+    if top1 is None:
+        raise ValueError(f'{path} has no accuracy/top1 among its metrics '
+                         f'({", ".join(result.get("metrics") or {})}): test '
+                         'again.')
+    return top1
+
+
+def _metric(result: dict, name: str) -> Optional[float]:
+    return next((float(value) for key, value
+                 in (result.get('metrics') or {}).items()
+                 if key.endswith(name)), None)
 
 
 def load_pandas():
@@ -149,7 +179,8 @@ def make_frame(records: Sequence[Record]) -> 'DataFrame':
     ``learns`` says whether anything was trained, and ``selection`` what a
     checkpoint was selected by, without details.
     """
-    frame = load_pandas().DataFrame(
+    pandas = load_pandas()
+    frame = pandas.DataFrame(
         [vars(record) for record in records], dtype=object,
         columns=[column.name for column in fields(Record)])
     learns = [not record.zero_shot for record in records]
@@ -159,11 +190,12 @@ def make_frame(records: Sequence[Record]) -> 'DataFrame':
         shots=[(ALL_IMAGES if shots is None else shots) if learned else 0
                for shots, learned in zip(frame.shots, learns)],
         seed=[-1 if seed is None else seed for seed in frame.seed],
-        selection=[text and text.split(',')[0] for text in frame.selected_on])
-    frame = frame.astype(dict(top1=float, shots=float, seed=int, learns=bool))
-    groups = frame.groupby(CELL, dropna=False)
-    varies = [groups[name].transform('nunique', dropna=False) > 1
-              for name in SETTINGS]
+        selection=pandas.Series([record.selection for record in records],
+                                dtype=object))
+    frame = frame.astype(dict(top1=float, shots=float, seed=int, learns=bool,
+                              noise=float))
+    varies = [frame.groupby(COMPARED_IN.get(name, CELL), dropna=False)[name]
+              .transform('nunique', dropna=False) > 1 for name in SETTINGS]
     return frame.assign(
         method=list(map(_name_run, frame.itertuples(), zip(*varies))))
 
@@ -173,8 +205,10 @@ def _name_run(run, varies: Sequence[bool]) -> str:
     labels = (
         run.epochs != run.recipe_epochs and f'{run.epochs} epochs',
         run.cached_views and f'{run.cached_views} views',
-        run.selected_on and 'selected',
-        run.pretrained != 'openai' and run.pretrained)
+        run.protocol,
+        run.selection or 'nothing selected',
+        run.pretrained != 'openai' and run.pretrained,
+        run.noise_seed is not None and f'noise seed {run.noise_seed}')
     shown = [label for label, varied in zip(labels, varies)
              if varied and label]
     return f'{run.name} ({", ".join(shown)})' if shown else run.name
@@ -217,7 +251,8 @@ def _make_record(result: dict, path: Path) -> Record:
     views = run.get('cached_views')
     if views and epochs and views >= epochs:
         views = None  # a new view in every epoch, as in the recipe
-    pretrained = result.get('pretrained')
+    pretrained, noise = result.get('pretrained'), run.get('label_noise') or {}
+    memory = result.get('peak_memory_mib') or {}
     return Record(
         dataset=result['dataset'],
         method=result['method'],
@@ -235,5 +270,18 @@ def _make_record(result: dict, path: Path) -> Record:
         trained_subset=run.get('class_subset'),
         pretrained=pretrained and Path(str(pretrained)).name,
         lists=result.get('lists'),
+        protocol=protocol_of(dict(result, selected_on=None)
+                             if zero_shot else result),
+        noise=noise.get('rate', 0.),
+        noise_kind=noise.get('kind'),
+        noise_seed=None if noise.get('seed') == run.get('seed')
+        else noise.get('seed'),
         recipe_epochs=run.get('recipe_epochs', result.get('recipe_epochs')),
-        learned_parameters=parameters)
+        learned_parameters=parameters,
+        wrong=noise['flipped'] / noise['images'] if noise else None,
+        ece=_metric(result, 'calibration/ece'),
+        seconds=result.get('seconds_of_training'),
+        host_mib=memory.get('host'),
+        gpu_mib=memory.get('gpu'),
+        device=result.get('device'),
+        selected=tuple(result.get('selected') or ()))

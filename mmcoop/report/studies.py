@@ -31,10 +31,15 @@ def find_studies(kind: str, records: Sequence[Record]) -> List[Study]:
     Returns:
         The studies; an empty list where no result belongs to the kind.
     """
-    frame = make_frame(records)
+    # runs with wrong labels have a kind of table to themselves
+    shown = [one for one in records if kind == 'noise' or not one.noise]
+    frame = make_frame(shown)
     excluded = [method.name for method in all_methods()
                 if method.only_in and kind not in method.only_in]
-    return _SELECT[kind](frame[~frame.name.isin(excluded)])
+    studies = _SELECT[kind](frame[~frame.name.isin(excluded)])
+    for study in studies:
+        study.noisy = len(records) - len(shown)
+    return studies
 
 
 def select_few_shot(frame: 'DataFrame') -> List[Study]:
@@ -136,6 +141,36 @@ def select_cross_dataset(frame: 'DataFrame') -> List[Study]:
     return studies
 
 
+def select_noise(frame: 'DataFrame') -> List[Study]:
+    """Accuracy against the part of the training labels that is wrong.
+
+    A study for each backbone and kind of noise. Zero-shot CLIP sees no label:
+    it is the same at every rate.
+    """
+    studies, all_runs = [], _select_same_dataset(frame)
+    for backbone, runs in _by_backbone(all_runs):
+        for kind in sorted(set(runs.noise_kind.dropna())):
+            noisy = runs[runs.noise_kind == kind]
+            clean = runs[(runs.noise == 0) & runs.dataset.isin(noisy.dataset)]
+            learned = select_methods(clean, *noisy.name)
+            rates = sorted({*noisy.noise, *learned.noise})
+            zero_shot = hide_variants(clean[~clean.learns])
+            studies.append(Study(
+                'noise', load_pandas().concat([
+                    noisy, learned,
+                    *(zero_shot.assign(noise=rate) for rate in rates)]),
+                'noise', rates, backbone, most_shots(noisy), noise_kind=kind))
+    return studies
+
+
+def select_leaderboard(frame: 'DataFrame') -> List[Study]:
+    """All methods against shots, a study for each backbone."""
+    return [Study('leaderboard', runs, 'shots', sorted(set(runs.shots)),
+                  backbone)
+            for backbone, runs in _by_backbone(_select_same_dataset(frame))
+            if most_shots(runs)]
+
+
 def hide_variants(runs: 'DataFrame', learned: bool = True) -> 'DataFrame':
     """Leave out variants of methods if their collection has others there.
 
@@ -162,6 +197,8 @@ _SELECT = {
     'adaptations': select_adaptations,
     'base-to-new': select_base_to_new,
     'cross-dataset': select_cross_dataset,
+    'noise': select_noise,
+    'leaderboard': select_leaderboard,
 }
 
 

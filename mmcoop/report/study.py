@@ -3,9 +3,10 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Hashable, List, Optional, Sequence
 
 from ..methods import (AVERAGE, TOP1, Method, all_methods, find_method,
-                       sort_methods)
-from .names import (backbone_title, dataset_title, published_backbone,
-                    shots_title, sort_datasets)
+                       plain_name, sort_methods)
+from .names import (backbone_title, dataset_title, method_title,
+                    published_backbone, shots_label, shots_title,
+                    sort_datasets)
 from .records import load_pandas
 from .table import Score
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # other kinds of table whose published numbers a kind shows as well
 PUBLISHED_TOO = {'backbones': 'domain'}
+# kinds that compare runs alone: published ones had other protocols or labels
+MEASURED = ('noise', 'leaderboard')
 
 
 class Study:
@@ -22,8 +25,8 @@ class Study:
     Args:
         kind: The kind of table.
         runs: The runs, of :func:`mmcoop.report.records.make_frame`.
-        by: The column that is the condition: 'shots', 'backbone' or
-            'class_subset'; None: there is only one condition, ''.
+        by: The column that is the condition: 'shots', 'backbone', 'noise'
+            or 'class_subset'; None: there is only one condition, ''.
         conditions: The conditions, in order.
         backbone: The CLIP, unless the condition is the CLIP.
         shots: The number of shots, unless the condition is the shots; runs
@@ -31,6 +34,7 @@ class Study:
         source: The data set that was trained on, if others were tested on;
             it counts in no average.
         targets: The data sets to average over; by default all but the source.
+        noise_kind: The kind of label noise, if the condition is its rate.
 
     Attributes:
         methods: The methods, in order.
@@ -39,21 +43,26 @@ class Study:
             of those that have another data set.
         averaged: The data sets that averages are over: none is missing.
         other_shots: The numbers of shots of the runs that were left out.
+        protocols: The protocol of each method.
+        noisy: The number of runs that were left out for their label noise.
     """
 
     def __init__(self, kind: str, runs: 'DataFrame', by: Optional[str] = None,
                  conditions: Sequence[Hashable] = ('', ),
                  backbone: Optional[str] = None,
                  shots: Optional[float] = None, source: Optional[str] = None,
-                 targets: Sequence[str] = ()) -> None:
+                 targets: Sequence[str] = (),
+                 noise_kind: Optional[str] = None) -> None:
         self.kind, self.by, self.conditions = kind, by, list(conditions)
         self.backbone, self.shots, self.source = backbone, shots, source
+        self.noise_kind, self.noisy = noise_kind, 0
         self.other_shots: List[float] = []
         if by != 'shots':
             self.other_shots = sorted({*runs.shots} - {0, shots})
             runs = runs[runs.shots.isin([0, shots])]
         self.runs = runs.assign(condition=runs[by] if by else '')
         self.methods = sort_methods(runs.method)
+        self.protocols = runs.groupby('method').protocol.first().to_dict()
         self.datasets = sort_datasets(runs.dataset)
         counts = self.runs.groupby(
             ['method', 'condition', 'dataset']).size().unstack(fill_value=0)
@@ -86,7 +95,26 @@ class Study:
         """What all scores have in common: ``RN50, 16 shots``."""
         parts = [backbone_title(self.backbone)] if self.backbone else []
         parts += [shots_title(self.shots)] if self.shots else []
+        parts += [f'{self.noise_kind} label noise'] if self.noise_kind else []
         return ', '.join(parts)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether methods were selected on different images."""
+        return len(set(self.protocols.values())) > 1
+
+    def title(self, method: str) -> str:
+        """The title of a method, with its protocol if others have another."""
+        title, protocol = method_title(method), self.protocols[method]
+        told = protocol in method[len(plain_name(method)):]
+        return f'{title} [{protocol}]' if self.mixed and not told else title
+
+    def label(self, condition: Hashable) -> str:
+        """The header of a condition's column."""
+        if self.by == 'noise':
+            return f'{100 * condition:g} %'
+        return {'shots': shots_label, 'backbone': backbone_title}.get(
+            self.by, str)(condition)
 
     def title_of(self, dataset: str) -> str:
         """The title of a data set or of the average."""
@@ -106,6 +134,8 @@ class Study:
 
     def published_methods(self) -> List[Method]:
         """The methods whose published numbers belong to this kind."""
+        if self.kind in MEASURED:
+            return []
         kinds = {self.kind, PUBLISHED_TOO.get(self.kind)}
         return [method for method in all_methods()
                 if method.baseline or kinds & {*method.tables}
@@ -119,7 +149,7 @@ class Study:
         settings in brackets has none.
         """
         method = find_method(name)
-        if method is None or method.name != name:
+        if method is None or method.name != name or self.kind in MEASURED:
             return None
         backbone = condition if self.by == 'backbone' else self.backbone
         shots = self.shots if method.learns else 0

@@ -28,7 +28,7 @@ class Score:
         return f'{self.mean:.2f}{spread}'
 
 
-Cell = Union[None, str, float, Score]
+Cell = Union[None, str, int, float, Score]
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Table:
         name: The name of its files.
         title: What it shows.
         header: The name of each column.
-        rows: One cell per column: text, a number (a percentage), a score
-            over seeds, or None where there is no value.
+        rows: One cell per column: text, a whole number, a number (with two
+            digits), a score over seeds, or None where there is no value.
         notes: What a reader must know to compare the numbers.
     """
     name: str
@@ -94,7 +94,7 @@ class Table:
         return list(zip(*self.rows)) or [()] * len(self.header)
 
     def _find_numeric(self) -> List[bool]:
-        return [any(isinstance(cell, (float, Score))
+        return [any(isinstance(cell, (int, float, Score))
                     or SIGNED.match(str(cell)) for cell in column)
                 for column in self._columns()]
 

@@ -5,16 +5,17 @@ from typing import List, Optional, Sequence, Tuple
 from ..methods import AVERAGE, sort_methods
 from . import KINDS
 from .names import (backbone_title, dataset_title, method_title,
-                    published_backbone, shots_label, shots_title)
-from .notes import (describe_average, describe_other_shots, describe_published,
-                    describe_runs, describe_scores)
+                    published_backbone, shots_title)
+from .notes import (describe_average, describe_published, describe_runs,
+                    describe_scores, describe_study)
 from .records import Record
 from .studies import find_studies
 from .study import Study
+from .summary import make_summaries
 from .table import Cell, Table, slug
 
-BY_SHOTS = 'top-1 (%) by shots a class (0: zero-shot)'
-BY_BACKBONE = 'top-1 (%) by backbone'
+BY = {'shots': 'shots a class (0: zero-shot)', 'backbone': 'backbone',
+      'noise': 'the part of the training labels that is wrong'}
 BASE_TO_NEW_METRICS = ('Base Top 1 Accuracy', 'New Top 1 Accuracy',
                        'Harmonic Mean')
 HARMONIC = ('H is the harmonic mean of base and new, of their means over '
@@ -45,19 +46,19 @@ def table(kind: str, records: Sequence[Record]) -> List[Table]:
 def make_grids(study: Study) -> List[Table]:
     """For each data set: a row for each method, a column for each condition.
 
-    The conditions are shots or backbones.
+    The conditions are shots, backbones or rates of label noise.
     """
-    by_shots, tables = study.by == 'shots', []
-    label = shots_label if by_shots else backbone_title
+    tables = []
     for dataset in study.tabulated:
         rows, published = _make_rows(
             study, [(dataset, condition) for condition in study.conditions])
         title = ', '.join(filter(None, (study.title_of(dataset),
                                         study.condition)))
         tables.append(Table(
-            slug(study.kind, study.backbone, dataset),
-            f'{title}: {BY_SHOTS if by_shots else BY_BACKBONE}',
-            ['method', *map(label, study.conditions)], rows + published,
+            slug(study.kind, study.noise_kind, study.backbone, dataset),
+            f'{title}: top-1 (%) by {BY[study.by]}',
+            ['method', *map(study.label, study.conditions)],
+            rows + published,
             describe_scores(study, dataset)
             + describe_published(study, dataset, published)))
     return tables
@@ -68,7 +69,7 @@ def make_init(study: Study) -> List[Table]:
     datasets = study.tabulated
     rows, published = _make_rows(
         study, [(dataset, '') for dataset in datasets], [AVERAGE])
-    notes = describe_runs(study.runs) + describe_other_shots(study)
+    notes = describe_runs(study.runs) + describe_study(study)
     if AVERAGE in datasets:
         notes.append(describe_average(study))
         notes += describe_published(study, AVERAGE, published)
@@ -94,7 +95,8 @@ def make_adaptations(study: Study) -> List[Table]:
         zero_shot, rows = study.score(dataset, baseline), []
         for method in sort_methods([*study.methods, *known]):
             score = study.score(dataset, method)
-            row = [method_title(method), score,
+            row = [study.title(method) if method in study.methods
+                   else method_title(method), score,
                    _gain(score and score.mean, zero_shot and zero_shot.mean)]
             if known:
                 row += [known.get(method),
@@ -141,7 +143,7 @@ def make_transfer(study: Study) -> List[Table]:
         [*header, *map(dataset_title, study.missing),
          f'average of {len(study.averaged)}'], rows,
         describe_runs(study.runs) + [describe_average(study)]
-        + describe_other_shots(study)
+        + describe_study(study)
         + describe_published(study, study.source, any_published))]
 
 
@@ -149,7 +151,7 @@ def make_base_to_new(study: Study) -> List[Table]:
     """A row for each data set and method."""
     rows, published = [], []
     notes = describe_runs(study.runs) + [HARMONIC]
-    notes += describe_other_shots(study)
+    notes += describe_study(study)
     for dataset in study.tabulated:
         scores, _ = _make_rows(
             study, [(dataset, subset) for subset in study.conditions], [])
@@ -175,6 +177,7 @@ _MAKE = {
     'adaptations': make_adaptations,
     'base-to-new': make_base_to_new,
     'cross-dataset': make_transfer,
+    'leaderboard': lambda study: make_summaries(study) + make_grids(study),
 }
 
 
@@ -182,7 +185,7 @@ def _make_rows(study: Study, columns: Sequence[tuple],
                published_on: Optional[Sequence[str]] = None
                ) -> Tuple[List[List[Cell]], List[List[Cell]]]:
     """Rows of scores and of published numbers (of all data sets if None)."""
-    scores = [[method_title(name)] + [
+    scores = [[study.title(name)] + [
         study.score(dataset, name, condition)
         for dataset, condition in columns] for name in study.methods]
     published = [[f'{method.title} (published)'] + [

@@ -55,7 +55,8 @@ def test_two_ranks_are_one_process(tmp_path, small_clip, monkeypatch):
         json.loads((tmp_path / name / 'result.json').read_text())
         for name in ('work', 'ddp/work')
     ]
-    assert results[0]['metrics'] == results[1]['metrics']
+    assert results[0]['metrics'] == pytest.approx(results[1]['metrics'],
+                                                  abs=1e-3)
     parts = [
         sorted(p.stat().st_size for p in (tmp_path / name).rglob('part*'))
         for name in ('one', 'two')

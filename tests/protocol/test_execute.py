@@ -47,7 +47,10 @@ def test_as_the_command_lines(tmp_path, common, runs):
         results = [result_of(run, folder, common) for folder in (here, there)]
         for key in ('metrics', 'method', 'dataset', 'class_subset', 'shots',
                     'seed', 'num_classes', 'overrides', 'num_images'):
-            assert results[0][key] == results[1][key], key
+            expected = results[1][key]
+            if key == 'metrics':  # calibration has digits that rounding moves
+                expected = pytest.approx(expected, abs=1e-3)
+            assert results[0][key] == expected, key
     vectors = [torch.load(folder / runs[1].folder / 'epoch_2.pth')
                ['state_dict']['head.prompt.ctx'] for folder in (here, there)]
     torch.testing.assert_close(*vectors, rtol=0, atol=1e-6)

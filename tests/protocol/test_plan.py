@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mmcoop.methods import get_method, sort_methods
+from mmcoop.methods import expand_groups, get_method, methods_in, sort_methods
 from mmcoop.protocol.plan import ELEVEN, PLANS, Run
 
 
@@ -26,6 +26,56 @@ def test_the_papers_runs(kind, count):
     assert len({run.folder for run in runs}) == count
     for i, run in enumerate(runs):
         assert run.trained is None or run.trained in runs[:i]
+
+
+def test_a_leaderboard_has_every_method_at_every_number_of_shots():
+    runs = PLANS['leaderboard'].runs()
+    learned = {m.name for m in methods_in('leaderboard') if m.learns}
+    assert {'linear-probe', 'coop-m16-end'} <= learned
+    assert len(runs) == 11 * (1 + len(learned) * 5 * 3)
+    assert {run.backbone for run in runs} == {'ViT-B-16'}
+    assert {run.shots for run in runs} == {None, 1, 2, 4, 8, 16}
+
+
+def test_noise():
+    """Clean runs are those of other tables, and share their folders."""
+    plan = PLANS['noise'].with_changes(datasets=['dtd'], seeds=[1])
+    learned = {m.name for m in methods_in('noise') if m.learns}
+    assert {'linear-probe', 'coop-m16-end', 'coop-gce'} <= learned
+    runs = plan.runs()
+    assert len(runs) == 1 + 5 * len(learned)
+    clean = Run('coop-m16-end', 'dtd', 'RN50', 16, 1)
+    assert clean in runs and clean in PLANS['few-shot'].runs()
+    assert 'label_noise' not in clean.options({})
+    plan = plan.with_changes(noise=[0, .25], noise_kind='pair',
+                             methods=['zeroshot-own', 'coop-gce'])
+    zero_shot, clean, noisy = plan.runs()
+    assert noisy.folder == f'{clean.folder}_pair0.25'
+    assert clean == Run('coop-gce', 'dtd', 'RN50', 16, 1)
+    options = noisy.options({})
+    assert (options['label_noise'], options['noise_kind']) == (.25, 'pair')
+    assert options['model.head.loss.q'] == .7
+    assert 'label_noise=0.25' in noisy.command(Path('w'), {})
+    other = plan.with_changes(noise_kind='symmetric').runs()[-1]
+    assert other.folder != noisy.folder
+
+
+def test_groups():
+    for kind in ('leaderboard', 'few-shot'):
+        heads = expand_groups(['heads'], kind)
+        prompts = expand_groups(['prompts'], kind)
+        whole = expand_groups(['all'], kind)
+        assert heads[0] == prompts[0] == whole[0] == 'zeroshot-own'
+        assert 'linear-probe' in heads and 'coop-m16-end' not in heads
+        assert {'coop-m16-end', 'maple', 'promptsrc'} <= set(prompts)
+        assert {*heads, *prompts} < set(whole)
+        assert 'linear-head' in whole and 'finetune' not in whole
+        assert not any(get_method(name).variant for name in whole)
+    assert expand_groups(['coop-gce', 'heads', 'linear-probe'], 'noise') == [
+        'coop-gce', *expand_groups(['heads'], 'noise')]
+    names = {run.method for run in PLANS['leaderboard'].with_changes(
+        methods=expand_groups(['prompts'], 'leaderboard')).runs()}
+    assert 'promptsrc-fewshot' in names and 'promptsrc' not in names
 
 
 def test_another_recipe_stands_for_a_method_in_some_tables():
@@ -138,6 +188,8 @@ def test_order():
     ('few-shot', dict(shots=[0]), 'at least 1'),
     ('few-shot', dict(datasets=['imagenetv2']), 'only be tested on'),
     ('few-shot', dict(source='dtd'), 'few-shot takes no source'),
+    ('few-shot', dict(noise=[.25]), 'few-shot takes no noise'),
+    ('noise', dict(noise=[.75]), 'from 0 to 0.5'),
     ('words', dict(methods=['zeroshot-own']), 'only prompt learners'),
     ('backbones', dict(backbones=['/a/mini.json', '/b/mini.json']),
      'same file name'),

@@ -29,7 +29,8 @@ def test_all_that_there_is(tmp_path):
     assert '70.00 ± 2.00' in done.stdout
     assert 'EuroSAT, RN50: top-1 (%)' in done.stdout
     written = ['few-shot-RN50-eurosat.csv', 'few-shot-RN50.png',
-               'few-shot.md', 'gain-RN50.png']
+               'few-shot.md', 'gain-RN50.png', 'leaderboard-RN50-eurosat.csv',
+               'leaderboard.md', 'summary-RN50-16shot-eurosat.csv']
     assert sorted(path.name for path in out.iterdir()) == written
     for name in written:
         assert str(out / name) in done.stdout.splitlines()

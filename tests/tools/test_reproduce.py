@@ -169,6 +169,8 @@ def test_what_cannot_be_run(tmp_path, options, towers, capsys):
             (['few-shot', '--datasets', 'mnist'], 'mnist'),
             (['few-shot', '--gpus', '2'], '--gpus is for --print'),
             (['few-shot', '--cfg-options', 'shots=4'], 'say --shots'),
+            (['few-shot', '--cfg-options', 'label_noise=.1'], 'say --noise'),
+            (['noise', '--noise-kind', 'all'], 'invalid choice'),
             (['few-shot', '--cfg-options', 'cached_view=4'],
              "did you mean 'cached_views'"),
             (['few-shot', '--cfg-options', 'model.head.prompt.n_ctx=4'],
@@ -176,6 +178,42 @@ def test_what_cannot_be_run(tmp_path, options, towers, capsys):
         with pytest.raises(SystemExit):
             tool('reproduce')(words)
         assert message in capsys.readouterr().err
+
+
+def test_a_leaderboard(tmp_path, options, towers, capsys):
+    """Of the data sets that are there; the others are named."""
+    words = ['leaderboard', '--methods', 'coop-m4-end', 'zeroshot-own',
+             '--shots', '1', '2', '--seeds', '1', *towers, '--work-dir',
+             str(tmp_path), *options(DATA)]
+    tool('reproduce')(words)
+    out, error = capsys.readouterr()
+    assert error.startswith(f'Left out, since {DATA} lacks files of them: '
+                            'imagenet, caltech101,')
+    assert 'eurosat' not in error and '[3/3] eurosat' in out
+    assert 'Summary, EuroSAT, mmcoop-test-small, 2 shots' in out
+    result, = tmp_path.rglob('coop-m4-end/1shot_seed1/result.json')
+    ece = json.loads(result.read_text())['metrics']['calibration/ece']
+    table = out[out.index('Summary, EuroSAT, mmcoop-test-small, 1 shot'):]
+    row = next(line for line in table.splitlines()
+               if line.startswith('CoOp M=4, end'))
+    assert f'{ece:.2f}' in row.split()
+    with pytest.raises(SystemExit, match='has no data set.*data_root'):
+        tool('reproduce')(['leaderboard', *options(tmp_path / 'nothing')])
+
+
+def test_noise(tmp_path, options, towers, capsys):
+    tool('reproduce')([
+        'noise', '--datasets', 'eurosat', '--methods', 'coop-gce', '--shots',
+        '2', '--seeds', '1', '--noise', '0', '0.5', '--noise-kind', 'pair',
+        *towers, '--work-dir', str(tmp_path), *options(DATA)])
+    out = capsys.readouterr().out
+    assert 'FAILED' not in out and '[2/2] eurosat' in out
+    assert '16 shots' not in out and '2 shots, pair label noise' in out
+    noise = {path.parent.name: json.loads(path.read_text())['label_noise']
+             for path in tmp_path.rglob('result.json')}
+    assert noise == {'2shot_seed1': None, '2shot_seed1_pair0.5': dict(
+        kind='pair', rate=.5, seed=1, flipped=10, images=20)}
+    assert len(list((tmp_path / 'tables').glob('noise-pair-*.png'))) == 1
 
 
 def test_command_lines(tmp_path, options, towers, capsys):
@@ -195,6 +233,12 @@ def test_command_lines(tmp_path, options, towers, capsys):
     assert learned.startswith('torchrun --standalone --nproc_per_node 8 '
                               'tools/train.py')
     assert learned.endswith('--launcher pytorch')
+    tool('reproduce')(['noise', '--datasets', 'demo', '--methods', 'coop-gce',
+                       '--seeds', '1', '--noise', '0.5', *towers, '--print',
+                       '--work-dir', str(tmp_path)])
+    line, = capsys.readouterr().out.splitlines()
+    assert {'dataset=demo', 'label_noise=0.5', 'noise_kind=symmetric'} <= set(
+        shlex.split(line))
 
 
 def test_a_test_follows_its_training(tmp_path, options, towers, capsys):

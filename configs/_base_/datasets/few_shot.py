@@ -7,6 +7,9 @@ template = None  # the data set's own hand-written prompt
 class_subset = None  # 'base' or 'new' half of the classes
 val_split = 'test'  # 'val': the validation draw, for whatever selects by it
 shots = 16
+# wrong training labels on purpose: this part of each class, 0 to 0.5
+label_noise = 0
+noise_kind = 'symmetric'  # any other class; 'pair': the next one
 unreadable = 'stop'  # 'skip': leave out images that cannot be read
 num_workers = 16  # at most: the runner takes no more than a rank has CPUs
 
@@ -51,6 +54,7 @@ train_dataloader = dict(
         seed='${randomness.seed}',
         class_subset='${class_subset}',
         unreadable='${unreadable}',
+        label_noise=dict(kind='${noise_kind}', rate='${label_noise}'),
         dataset=dict(
             type='${dataset_type}',
             name='${dataset}',
@@ -71,7 +75,10 @@ test_dataloader = dict(
         class_subset='${class_subset}',
         unreadable='${unreadable}',
         pipeline=test_pipeline))
-test_evaluator = dict(type='Accuracy', topk=(1, ))
+test_evaluator = [  # accuracy first: save_best='auto' takes it
+    dict(type='Accuracy', topk=(1, )),
+    dict(type='mmcoop.CalibrationError')
+]
 
 # at the end of training: the published report is the test accuracy. The data
 # set is that of test_dataloader, or the validation draw (val_split)

@@ -1,0 +1,4 @@
+"""Metrics beside mmpretrain's."""
+from .calibration import CalibrationError
+
+__all__ = ['CalibrationError']
