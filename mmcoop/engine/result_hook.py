@@ -17,8 +17,9 @@ import mmcoop
 
 from ..config import find_model, find_selection
 from ..registry import HOOKS
+from .adaptation_hook import describe_tta
 from .feature_hook import cached_views
-from .method_name import name_method
+from .method_name import name_adapted, name_method
 from .runner import unwrap
 
 
@@ -86,9 +87,16 @@ class ResultHook(Hook):
         prompt, data = getattr(model.head, 'prompt', None), dataloader.dataset
         trained = bool(runner.iter)
         fitted = getattr(runner.train_loop, 'fitted', {}) if trained else {}
+        tta, method = describe_tta(runner), name_method(cfg, model)
+        learned = sum(p.numel() for p in model.parameters()
+                      if p.requires_grad)
+        if tta and learned and runner._load_from is None:
+            # a context that starts from words, and no training behind it
+            method, learned = f'zero-shot "{prompt.ctx_init}"', 0
         result = dict(
             metrics=self.metrics,
-            method=name_method(cfg, model),
+            method=name_adapted(method, tta) if tta else method,
+            tta=tta,
             experiment=runner.experiment_name,
             config=saved_config_path(runner),
             seed=runner.seed,
@@ -103,8 +111,7 @@ class ResultHook(Hook):
             pretrained=find_model(cfg).get('clip', {}).get('pretrained'),
             prompt={**find_model(cfg).get('head', {}).get('prompt', {}),
                     **prompt.settings()} if prompt else None,
-            learned_parameters=sum(p.numel() for p in model.parameters()
-                                   if p.requires_grad),
+            learned_parameters=learned,
             num_images=len(data),
             **describe_data(evaluated and evaluated.dataset, data),
             **fitted,
