@@ -109,10 +109,9 @@ def starts_from_words(cfg: 'Config') -> bool:
     """Whether a learned context starts from words, and is adapted as it is
     tested: then it needs no training."""
     from mmcoop.registry import MODELS
-    tta = MODELS.get((cfg.get('tta_model') or {}).get('type', ''))
     prompt = find_model(cfg).get('head', {}).get('prompt') or {}
-    return getattr(tta, 'learns_context', False) and \
-        bool(prompt.get('ctx_init'))
+    return 'tta_model' in cfg and bool(prompt.get('ctx_init')) and getattr(
+        MODELS.get(cfg.tta_model.type), 'learns_context', False)
 
 
 def learns_prompt(cfg: 'Config') -> bool:

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 
 from ..features.compute import log_progress
+from ..features.dataset import FeatureLoader
 from ..registry import HOOKS
 from ..tta import BaseAdaptation
 
@@ -20,9 +21,11 @@ class AdaptationHook(Hook):
     It does nothing in other tests. ``tools/test.py --tta`` adds it.
 
     Attributes:
-        cost: After a test ``seconds_per_image`` of one process, views and
-            their encoding included, and ``top1_without``: top-1 accuracy in
-            percent without adaptation; None if images have no single label.
+        cost: After a test ``seconds_per_image`` of one process, from loading
+            to prediction; ``cached_features``: whether it lacks the encoding
+            of images, since their features were there; and ``top1_without``:
+            top-1 accuracy in percent without adaptation, or None if images
+            have no single label.
     """
     priority = 'LOW'  # after features are encoded, before ResultHook
 
@@ -61,17 +64,20 @@ class AdaptationHook(Hook):
             return
         seconds = (time.perf_counter() - self.start) / self.count
         # as the evaluator does it: the padding of uneven ranks is left out
-        right = collect_results(self.right, len(runner.test_dataloader.dataset
-                                                ), 'cpu')
+        right = collect_results(
+            self.right, len(runner.test_dataloader.dataset), 'cpu')
         if right is None:  # not the first rank
             return
         top1 = None if None in right else 100 * sum(right) / len(right)
+        cached = isinstance(runner.test_loop.dataloader, FeatureLoader)
         self.cost = dict(seconds_per_image=round(seconds, 5),
-                         top1_without=top1)
+                         cached_features=cached, top1_without=top1)
         runner.logger.info(
             ('' if top1 is None else
              f'Without adaptation: top-1 accuracy {top1:.2f} %. ')
-            + f'{seconds:.3g} s an image in one process.')
+            + f'{seconds:.3g} s an image in one process'
+            + (', beside its encoding (features are cached).' if cached
+               else '.'))
 
 
 def _is_right(sample) -> Optional[bool]:
