@@ -124,8 +124,12 @@ class BaseAdaptation(BaseTTAModel):
             The data samples with ``pred_score``, ``pred_label``, and
             ``plain_label``: the prediction without adaptation.
         """
-        feats = self._encode(data['inputs'])  # (B, V, ...)
-        samples = data['data_samples']
+        inputs, samples = data['inputs'], data['data_samples']
+        if not isinstance(inputs, torch.Tensor):
+            inputs = torch.stack(list(inputs))
+        feats = self._encode(inputs)  # (B, V, ...)
+        if inputs.ndim == 5:  # VisualizationHook draws one image of a sample
+            data['inputs'] = inputs[:, 0]
         # the images alone are encoded in half precision (--amp)
         with torch.autocast(feats.device.type, enabled=False):
             for sample, views, plain in zip(samples, feats,
@@ -139,10 +143,8 @@ class BaseAdaptation(BaseTTAModel):
         """Not used: predictions are not merged, see :meth:`test_step`."""
         raise NotImplementedError
 
-    def _encode(self, inputs: Union[torch.Tensor, list]) -> torch.Tensor:
+    def _encode(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features (B, V, E), or (B, V, 1 + M, E) with patches."""
-        if not isinstance(inputs, torch.Tensor):
-            inputs = torch.stack(list(inputs))
         V = inputs.shape[1] if inputs.ndim == 5 else 1
         if V != self.views:
             raise ValueError(
