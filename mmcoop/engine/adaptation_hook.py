@@ -68,7 +68,8 @@ class AdaptationHook(Hook):
             self.right, len(runner.test_dataloader.dataset), 'cpu')
         if right is None:  # not the first rank
             return
-        top1 = None if None in right else 100 * sum(right) / len(right)
+        top1 = None if None in right else round(
+            100 * sum(right) / len(right), 4)
         cached = isinstance(runner.test_loop.dataloader, FeatureLoader)
         self.cost = dict(seconds_per_image=round(seconds, 5),
                          cached_features=cached, top1_without=top1)
