@@ -115,17 +115,23 @@ def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
     cfg.overrides = options
 
 
-def load_config(args: argparse.Namespace, work_dir: str) -> 'Config':
+def load_config(args: argparse.Namespace, work_dir: str,
+                tta: Optional[str] = None) -> 'Config':
     """Read the config, put the common flags into it, and resolve it.
 
     Args:
         args: Parsed flags of :func:`add_common_arguments` and ``config``.
         work_dir: Folder under which to work if neither flag nor config says.
+        tta: A config whose test-time adaptation replaces the config's own.
     """
     import torch
     from mmengine.config import Config, ConfigDict
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
+    if tta is not None:
+        for name in ('tta_model', 'tta_pipeline'):
+            cfg.pop(name, None)
+        cfg.merge_from_dict(Config.fromfile(tta).to_dict())
     merge_options(cfg, parse_values(args.cfg_options))
     cfg = resolve(cfg, args.cfg_options)
     cfg.launcher = args.launcher

@@ -28,9 +28,9 @@ def _make_registry(name: str, *locations: str) -> Registry:
 
 
 MODELS = _make_registry('MODELS', 'models', 'prompts', 'heads', 'losses',
-                        'engine')
+                        'engine', 'tta')
 DATASETS = _make_registry('DATASETS', 'datasets', 'demo')
-TRANSFORMS = _make_registry('TRANSFORMS', 'datasets', 'demo')
+TRANSFORMS = _make_registry('TRANSFORMS', 'datasets', 'demo', 'tta')
 METRICS = _make_registry('METRICS', 'evaluation')
 HOOKS = _make_registry('HOOKS', 'engine')
 LOOPS = _make_registry('LOOPS', 'engine')

@@ -12,7 +12,7 @@ from .conftest import ROOT
 
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').glob('*/*.py')
-    if path.parent.name != '_base_')
+    if path.parent.name not in ('_base_', 'tta'))  # tta: tests/tta
 LEARNED = {'text_bias': {'adapter.bias'},
            'text_transform': {'adapter.weight'},
            'linear_head': {'fc.weight', 'fc.bias'},

@@ -2,16 +2,19 @@
 
 CHECKPOINT is a file, or the folder of a run: its last one. Zero-shot CLIP
 (--cfg-options templates=own) learns nothing and takes none. Writes the metrics
-to result_test.json in --work-dir (./work_dirs/<config name>/test).
+to result_test.json in --work-dir (./work_dirs/<config name>/test; with --tta
+METHOD test_METHOD).
 """
 import argparse
 import os
 from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
 from mmcoop.command_line import (add_common_arguments, build_runner,
                                  drop_training, load_config, parse_args)
 from mmcoop.config import find_model
+from mmcoop.methods import configs_folder
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -43,10 +46,11 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds a window stays')
     parser.add_argument(
-        '--tta',
-        action='store_true',
+        '--tta', nargs='?', const='', metavar='METHOD',
         help='test-time augmentation: tta_pipeline and tta_model of the '
-        'config, or the mean over the image and its mirror image')
+        'config, or the mean over the image and its mirror image. With '
+        'METHOD test-time adaptation: a config of configs/tta, or the path '
+        f'of one ({", ".join(tta_methods())})')
     args = parse_args(parser, argv)
     if args.out_item is not None and args.out is None:
         parser.error('--out-item needs --out')
@@ -63,11 +67,28 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     if args.checkpoint and '://' not in args.checkpoint and \
             not os.path.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
+    if args.tta:
+        path = Path(args.tta)
+        if path.suffix != '.py':
+            path = configs_folder() / 'tta' / f'{args.tta}.py'
+        if not path.is_file():
+            parser.error(
+                f'--tta {args.tta}: there is no {path}. Methods: '
+                f'{", ".join(tta_methods())}; or give the path of a config. '
+                '(A checkpoint stands before --tta.)')
+        args.tta = str(path)
     return args
 
 
+def tta_methods() -> List[str]:
+    """Names of the configs in configs/tta."""
+    folder = configs_folder() / 'tta'
+    return sorted(path.stem for path in folder.glob('*.py'))
+
+
 def add_tta(cfg: 'Config') -> None:
-    """Test-time augmentation as mmpretrain's tool sets it up."""
+    """Test-time augmentation as mmpretrain's tool sets it up, or adaptation.
+    """
     from mmengine.config import ConfigDict
     dataset = cfg.test_dataloader.dataset
     if 'tta_pipeline' not in cfg:
@@ -80,6 +101,17 @@ def add_tta(cfg: 'Config') -> None:
         type='mmpretrain.AverageClsScoreTTA')
     cfg.model = ConfigDict(**tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
+    cfg.custom_hooks = [*cfg.get('custom_hooks', ()),
+                        dict(type='mmcoop.AdaptationHook')]
+
+
+def starts_from_words(cfg: 'Config') -> bool:
+    """Whether a learned context starts from words, and is adapted as it is
+    tested: then it needs no training."""
+    from mmcoop.registry import MODELS
+    prompt = find_model(cfg).get('head', {}).get('prompt') or {}
+    return 'tta_model' in cfg and bool(prompt.get('ctx_init')) and getattr(
+        MODELS.get(cfg.tta_model.type), 'learns_context', False)
 
 
 def learns_prompt(cfg: 'Config') -> bool:
@@ -91,16 +123,21 @@ def learns_prompt(cfg: 'Config') -> bool:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
-    cfg = load_config(args, work_dir='./work_dirs')
+    cfg = load_config(args, work_dir='./work_dirs', tta=args.tta or None)
     if args.work_dir is None:
-        cfg.work_dir = os.path.join(cfg.work_dir, 'test')
+        method = f'_{Path(args.tta).stem}' if args.tta else ''
+        cfg.work_dir = os.path.join(cfg.work_dir, f'test{method}')
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    if args.checkpoint is None and learns_prompt(cfg):
+    untrained = ('head.prompt.ctx', ) \
+        if args.tta is not None and starts_from_words(cfg) else ()
+    if args.checkpoint is None and learns_prompt(cfg) and not untrained:
         raise SystemExit(
             f'{args.config} learns a prompt: give the checkpoint that holds '
             'it (work_dirs/.../epoch_N.pth), or test zero-shot CLIP '
-            '(configs/zeroshot).')
+            '(configs/zeroshot). A method of --tta that tunes the context '
+            'can start it from words instead: --cfg-options '
+            'model.head.prompt.ctx_init="a photo of a".')
     drop_training(cfg)
     if args.amp:
         cfg.test_cfg.fp16 = True
@@ -111,11 +148,12 @@ def main(argv: Optional[List[str]] = None) -> None:
             wait_time=args.wait_time,
             out_dir=args.show_dir,
             interval=args.interval)
-    if args.tta:
+    if args.tta is not None:
         add_tta(cfg)
     runner = build_runner(cfg, ('test_dataloader', ))
     if args.checkpoint is None and any(
-            p.requires_grad for p in runner.model.parameters()):
+            p.requires_grad and not name.endswith(untrained)
+            for name, p in runner.model.named_parameters()):
         raise SystemExit(f'{args.config} learns something: give the '
                          'checkpoint that holds it.')
     if args.out and args.out_item != 'metrics':

@@ -1,4 +1,5 @@
 """Runner, loops, hooks and optimiser wrappers for mmengine."""
+from .adaptation_hook import AdaptationHook
 from .checkpoint_hook import SafeCheckpointHook
 from .compare_hook import CompareZeroShotHook
 from .data_hooks import ClassNamesHook, EpochHook
@@ -13,9 +14,10 @@ from .result_hook import ResultHook
 from .runner import FewShotRunner
 
 __all__ = [
-    'ClassNamesHook', 'CompareZeroShotHook', 'EpochHook', 'FeatureCacheHook',
-    'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
-    'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
-    'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
-    'SafeCheckpointHook', 'TextConsistency', 'ZeroShotDistillation'
+    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'EpochHook',
+    'FeatureCacheHook', 'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
+    'GradientRuleOptimWrapper', 'ImageConsistency',
+    'LearnedOnlyConstructor', 'LogitConsistency', 'ProGradOptimWrapper',
+    'ResultHook', 'SafeCheckpointHook', 'TextConsistency',
+    'ZeroShotDistillation'
 ]

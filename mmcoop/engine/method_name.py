@@ -56,6 +56,20 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     return f'{name} ({", ".join(odd)})'
 
 
+def name_adapted(name: str, tta: dict) -> str:
+    """``NAME (tta=METHOD)``, with the settings that are not the defaults.
+
+    Args:
+        name: What :func:`name_method` gives; other settings in it are kept.
+        tta: As of :func:`mmcoop.engine.adaptation_hook.describe_tta`.
+    """
+    parts = [f'tta={tta["method"]}', *(
+        f'{key}={value}' for key, value in tta.get('changed', {}).items())]
+    if name.endswith(')'):
+        return f'{name[:-1]}, {", ".join(parts)})'
+    return f'{name} ({", ".join(parts)})'
+
+
 def _head_keys(cfg: Config) -> List[str]:
     """Places in the head that make the method what it is."""
     head, keys = find_model(cfg).get('head', {}), []

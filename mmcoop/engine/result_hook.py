@@ -18,8 +18,9 @@ import mmcoop
 from ..config import find_model, find_selection
 from ..heads.selection import VAL_FREE, describe_protocol
 from ..registry import HOOKS
+from .adaptation_hook import describe_tta
 from .feature_hook import cached_views
-from .method_name import name_method
+from .method_name import name_adapted, name_method
 from .runner import unwrap
 
 SECONDS = 'seconds_of_training'  # in the message hub, for resuming
@@ -116,9 +117,16 @@ class ResultHook(Hook):
         trained = bool(runner.iter)
         fitted = getattr(runner.train_loop, 'fitted', {}) if trained else {}
         selected_on = self._selected_on(runner)
+        tta, method = describe_tta(runner), name_method(cfg, model)
+        learned = sum(p.numel() for p in model.parameters()
+                      if p.requires_grad)
+        if tta and learned and runner._load_from is None:
+            # a context that starts from words, and no training behind it
+            method, learned = f'zero-shot "{prompt.ctx_init}"', 0
         result = dict(
             metrics=self.metrics,
-            method=name_method(cfg, model),
+            method=name_adapted(method, tta) if tta else method,
+            tta=tta,
             experiment=runner.experiment_name,
             config=saved_config_path(runner),
             seed=runner.seed,
@@ -136,8 +144,7 @@ class ResultHook(Hook):
             pretrained=find_model(cfg).get('clip', {}).get('pretrained'),
             prompt={**find_model(cfg).get('head', {}).get('prompt', {}),
                     **prompt.settings()} if prompt else None,
-            learned_parameters=sum(p.numel() for p in model.parameters()
-                                   if p.requires_grad),
+            learned_parameters=learned,
             num_images=len(data),
             **describe_data(evaluated and evaluated.dataset, data),
             world_size=runner.world_size,

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import torch
 import torch.nn as nn
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.runner import Runner
 
@@ -66,6 +67,9 @@ class FewShotRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict],
                    model: nn.Module) -> nn.Module:
+        if self.distributed and not any(
+                p.requires_grad for p in model.parameters()):
+            return model.to(get_device())  # DDP refuses what learns nothing
         if self.distributed and not torch.cuda.is_available():
             model_wrapper_cfg = dict(
                 dict(broadcast_buffers=False), **(model_wrapper_cfg or {}))

@@ -31,7 +31,7 @@ class Record:
     method: str  # its name in the metafiles
     backbone: str  # open_clip's name of the CLIP
     shots: Optional[int]  # None: all training images, or zero-shot
-    seed: Optional[int]  # of the training run; None for zero-shot
+    seed: Optional[int]  # of the training run; None: nothing is random
     top1: float  # in percent
     class_subset: Optional[str]  # tested on 'base', 'new' or None (all)
     trained_on: Optional[str]  # the data set, if it is another one
@@ -244,6 +244,8 @@ def _make_record(result: dict, path: Path) -> Record:
     zero_shot = is_zero_shot(result['method'], parameters)
     if zero_shot:
         run = dict(dataset=result['dataset'])
+        if result.get('tta'):  # its views or order are random
+            run['seed'] = result.get('seed')
     else:  # a test has the settings of the training run in trained_on
         run = result.get('trained_on') or dict(
             result, max_epochs=result.get('epochs'))

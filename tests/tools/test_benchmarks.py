@@ -9,6 +9,7 @@ from ..conftest import ROOT
 
 SCRIPTS = {
     'text_step.py': ['--classes', '4'],
+    'tpt_step.py': ['--classes', '4'],
     'training_step.py': ['--plain-classes', '3'],
     'many_classes.py': ['--classes', '5', '300', '--text-memory', '0.001'],
     'precision.py': ['--classes', '5', '--batch', '2'],
