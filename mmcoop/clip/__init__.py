@@ -1,8 +1,12 @@
-"""The frozen CLIP: loading, its two towers, its tokenizer, the text engine."""
+"""The frozen CLIP: loading, its two towers, what is learned inside them, its
+tokenizer, the text engine."""
+from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
+from .low_rank import LoRA
+from .norms import LayerNorms
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
@@ -10,9 +14,9 @@ from .weights import CLIPLoadError
 
 __all__ = [
     'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
-    'FrozenModule', 'ImageTower', 'LearnedImageTower', 'PromptSet',
-    'TextDivider', 'TextTower', 'Tokenizer', 'keep_clips', 'load_clip',
-    'read_architecture'
+    'FrozenModule', 'ImageTower', 'LayerNorms', 'LearnedImageTower', 'LoRA',
+    'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer', 'TowerAdapter',
+    'keep_clips', 'load_clip', 'read_architecture'
 ]
 
 

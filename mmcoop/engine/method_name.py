@@ -11,7 +11,8 @@ from ..methods import (METAFILE, Method, all_methods, find_method,
                        register_configs)
 
 ALWAYS = ('model.type', 'model.head.type', 'model.head.prompt.type')
-HEAD_PARTS = ('prompt', 'adapter', 'regularizers', 'hand_written')
+HEAD_PARTS = ('prompt', 'adapter', 'tower_adapter', 'regularizers',
+              'hand_written')
 PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 MISSING = object()
 
@@ -43,7 +44,7 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     if cfg.get('views') is not None:  # a training with random views
         keys.append('views')
     for part in (_read_config(str(entry.config)), cfg):
-        keys += [key for key in _head_keys(part) if key not in keys]
+        keys += [key for key in _model_keys(part) if key not in keys]
     # a resolved config holds no other variables, a test no optimiser
     keys = [key for key in keys if cfg.get(key.split('.')[0]) is not None]
     actual = {key: _actual(cfg, model, key) for key in keys}
@@ -55,9 +56,10 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     return f'{name} ({", ".join(odd)})'
 
 
-def _head_keys(cfg: Config) -> List[str]:
-    """Places in the head that make the method what it is."""
-    head, keys = find_model(cfg).get('head', {}), []
+def _model_keys(cfg: Config) -> List[str]:
+    """Places in the model that make the method what it is."""
+    model, keys = find_model(cfg), []
+    head = model.get('head', {})
 
     def walk(part: Any, key: str) -> None:
         if isinstance(part, (dict, list)):
@@ -70,6 +72,8 @@ def _head_keys(cfg: Config) -> List[str]:
     for name in HEAD_PARTS:
         if head.get(name) is not None:
             walk(head[name], f'model.head.{name}')
+    if model.get('tower_adapter') is not None:
+        walk(model['tower_adapter'], 'model.tower_adapter')
     return keys
 
 

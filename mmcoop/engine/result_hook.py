@@ -96,7 +96,9 @@ class ResultHook(Hook):
             trained_on=None if trained else self.trained_on,
             selected_on=self._selected_on(runner),
             epochs=runner.epoch if trained and not fitted else None,
-            recipe_epochs=cfg.get('recipe_epochs') if trained else None,
+            recipe_epochs=getattr(runner.train_loop, 'recipe_epochs',
+                                  cfg.get('recipe_epochs'))
+            if trained else None,
             views=cfg.get('views') if trained and not fitted else None,
             cached_views=cached_views(runner),
             clip=_clip_name(model),

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.runner import Runner
 
+from ..clip import TowerAdapter
 from ..config import find_model, resolve
 from ..registry import DATASETS, MODELS, RUNNERS
 
@@ -153,19 +154,23 @@ def check_amp(cfg: Config) -> None:
 
 
 def check_cached_views(cfg: Config) -> None:
-    """Check that features of training images can be cached for the prompt.
+    """Check that features of training images can be cached for the model.
 
     Raises:
-        ValueError: ``cached_views`` is set, and the prompt changes the image
-            features or needs those of patches.
+        ValueError: ``cached_views`` is set, and the prompt or what is learned
+            inside the image tower changes the features, or the prompt needs
+            those of patches.
     """
-    prompt = find_model(cfg).get('head', {}).get('prompt', {}).get('type')
+    model = find_model(cfg)
+    prompt = model.get('head', {}).get('prompt', {}).get('type')
     prompt = MODELS.get(prompt) if isinstance(prompt, str) else prompt
     views = [hook.get('views') for hook in cfg.get('custom_hooks') or ()
              if isinstance(hook, dict) and 'FeatureCacheHook' in str(
                  hook.get('type'))]
-    reason = prompt.why_not_cached() if any(views) and prompt else None
-    if reason:
+    reason = prompt and prompt.why_not_cached()
+    if model.get('tower_adapter') is not None:
+        reason = TowerAdapter.WHY_NOT_CACHED
+    if any(views) and reason:
         raise ValueError(f'cached_views={max(filter(None, views))} is not '
                          f'possible here: {reason}. Set cached_views=None.')
 
