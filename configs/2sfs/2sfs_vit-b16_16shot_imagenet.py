@@ -13,13 +13,12 @@ _base_ = [
     '../_base_/schedules/steps_adamw.py', '../_base_/default_runtime.py'
 ]
 method = '2sfs'
-templates = 'generic'
 steps_per_shot = 300
 first_stage = 0.6  # part of the steps
 train_dataloader = dict(drop_last=False)  # as published
 model = dict(
     tower_adapter=dict(type='mmcoop.LayerNorms'),
-    head=dict(type='mmcoop.TwoStageHead'))
+    head=dict(type='mmcoop.TwoStageHead', prompt=dict(templates='generic')))
 param_scheduler = [
     dict(
         type='mmcoop.TwoStageCosineLR',

@@ -11,7 +11,8 @@ _base_ = [
     '../_base_/schedules/steps_adamw.py', '../_base_/default_runtime.py'
 ]
 method = 'clip-lora'
-templates = 'generic'  # "a photo of a {}." of every data set, as published
 train_dataloader = dict(drop_last=False)  # as published
 model = dict(
-    tower_adapter=dict(type='mmcoop.LoRA', rank=2, alpha=1., dropout=0.25))
+    tower_adapter=dict(type='mmcoop.LoRA', rank=2, alpha=1., dropout=0.25),
+    # "a photo of a {}." of every data set, as published
+    head=dict(prompt=dict(templates='generic')))

@@ -98,8 +98,8 @@ class TextDivider:
     def _encode_local(self, tower: TextTower,
                       adapter: Optional[TowerAdapter],
                       prompts: PromptSet) -> torch.Tensor:
-        run = tower if adapter is None else partial(adapter.run, tower)
-        n = self._number_of_chunks(tower, run, prompts)
+        run = _call(tower, adapter)
+        n = self._number_of_chunks(tower, prompts, adapter)
         if n == 1:
             return run(prompts)
         # by prefixes first: each chunk of classes encodes all prefixes again
@@ -111,9 +111,8 @@ class TextDivider:
             torch.cat([run(group.select_classes(part)) for part in classes],
                       dim=1) for group in groups])
 
-    def _number_of_chunks(self, tower: TextTower,
-                          run: Callable[[PromptSet], torch.Tensor],
-                          prompts: PromptSet) -> int:
+    def _number_of_chunks(self, tower: TextTower, prompts: PromptSet,
+                          adapter: Optional[TowerAdapter] = None) -> int:
         lengths = prompts.layout.lengths
         if not torch.is_grad_enabled():  # nothing is saved: 1 GiB at most
             tokens = len(prompts.prefix) * sum(lengths)
@@ -132,12 +131,18 @@ class TextDivider:
                 part = part.select_classes(few)
                 part = replace(part, endings=part.endings.detach(),
                                prefix=part.prefix.detach().requires_grad_())
-                n = saved_bytes(lambda: run(part), tower)
+                n = saved_bytes(
+                    lambda: _call(tower, adapter)(part), tower)
             self._bytes_per_token[key] = n / sum(few.layout.lengths)
         needed = self._bytes_per_token[key] * sum(lengths) \
             * len(prompts.prefix)
         return min(len(lengths) * len(prompts.prefix),
                    -(-int(needed) // int(self.memory * GIB)))
+
+
+def _call(tower: TextTower, adapter: Optional[TowerAdapter]
+          ) -> Callable[[PromptSet], torch.Tensor]:
+    return tower if adapter is None else partial(adapter.run, tower)
 
 
 def _recompute(run: Callable[[PromptSet], torch.Tensor], dropout: bool,
