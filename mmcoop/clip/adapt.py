@@ -31,8 +31,8 @@ class TowerAdapter(nn.Module):
         learning: False: the adapted tower is frozen. It computes as in
             evaluation, and no gradient reaches the parameters.
     """
-    WHY_NOT_CACHED = 'tower_adapter changes what the image tower gives as it ' \
-        'is learned'
+    WHY_NOT_CACHED = 'tower_adapter changes what the image tower gives as ' \
+        'it is learned'
     learning = True
 
     def check_architecture(self, clip: Architecture) -> None:

@@ -68,8 +68,11 @@ class FewShotRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: Optional[dict],
                    model: nn.Module) -> nn.Module:
         if self.distributed and not torch.cuda.is_available():
-            model_wrapper_cfg = dict(
-                dict(broadcast_buffers=False), **(model_wrapper_cfg or {}))
+            model_wrapper_cfg = {
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get(
+                    'find_unused_parameters', False),
+                **(model_wrapper_cfg or {})}
             model_wrapper_cfg['device_ids'] = None
         return super().wrap_model(model_wrapper_cfg, model)
 

@@ -4,8 +4,7 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 
-from ..clip import (Architecture, FrozenCLIP, LearnedImageTower,
-                    TowerAdapter)
+from ..clip import Architecture, FrozenCLIP, LearnedImageTower, TowerAdapter
 from ..heads import PromptLearnerHead, RecordedHead
 from ..prompts import BasePrompt
 from ..registry import MODELS
