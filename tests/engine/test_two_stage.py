@@ -5,9 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from mmpretrain.registry import MODELS
 
 from mmcoop.engine import TwoStageHook
+from mmcoop.heads import read_record
 
 from .test_step_loop import cosine, make_runner
 
@@ -169,3 +171,17 @@ def test_refused(tmp_path, photos, small_clip):
                   prompt=dict(type='mmcoop.TemplatePrompt'))))
     with pytest.raises(ValueError, match='no classifier'):
         build(small_clip).load_state_dict(plain.state_dict(), strict=False)
+
+
+def test_averages_know_their_stage(tmp_path, photos, small_clip):
+    """EMA saves the average in the model's place, buffers included."""
+    runner, _ = make_runner('2sfs', tmp_path, photos, small_clip,
+                            max_epochs=2)
+    runner.register_hook(HOOKS.build(dict(type='EMAHook')))
+    runner.train()
+    saved = torch.load(tmp_path / 'work/epoch_2.pth')
+    for state, prefix in ((saved['state_dict'], ''),
+                          (saved['ema_state_dict'], 'module.')):
+        assert state[f'{prefix}head.stage'] == 2
+        record = read_record(state[f'{prefix}head.record'])
+        assert record['known_ids'] == ['grass', 'red_fox', 'snow']
