@@ -15,7 +15,8 @@ class Seen(Hook):
 
     def before_train(self, runner):
         self.start = learned()
-        runner.model.module.head.text_tower.register_forward_pre_hook(self.count)
+        tower = runner.model.module.head.text_tower
+        tower.register_forward_pre_hook(self.count)
 
     def count(self, tower, inputs):
         if torch.is_grad_enabled():
@@ -38,7 +39,7 @@ def learned():
 
 runner = RUNNERS.build(Config.fromfile(sys.argv[1]))
 if runner.model.module.tower_adapter is None:
-    # in fp32 the rounding of 20 steps (1.4e-5) would hide how exact sharing is
+    # in fp32 the rounding of 20 steps (1.4e-5) would hide how exact it is
     runner.model.module.head.text_tower.double()
 seen = Seen()
 runner.register_hook(seen)
