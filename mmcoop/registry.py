@@ -8,7 +8,7 @@ from mmengine.registry import Registry
 
 __all__ = [
     'DATASETS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS',
-    'OPTIM_WRAPPER_CONSTRUCTORS', 'RUNNERS', 'TRANSFORMS'
+    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'RUNNERS', 'TRANSFORMS'
 ]
 
 
@@ -37,4 +37,5 @@ LOOPS = _make_registry('LOOPS', 'engine')
 OPTIM_WRAPPERS = _make_registry('OPTIM_WRAPPERS', 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _make_registry('OPTIM_WRAPPER_CONSTRUCTORS',
                                             'engine')
+PARAM_SCHEDULERS = _make_registry('PARAM_SCHEDULERS', 'engine')
 RUNNERS = _make_registry('RUNNERS', 'engine')

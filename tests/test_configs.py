@@ -33,9 +33,19 @@ LEARNED = {'text_bias': {'adapter.bias'},
                f'prompt.projections.{i}.{kind}' for i in range(9)
                for kind in ('weight', 'bias'))},
            **dict.fromkeys(('ivlp', 'promptsrc'), {
-               'prompt.ctx', 'prompt.deep_ctx', 'prompt.visual_ctx'})}
+               'prompt.ctx', 'prompt.deep_ctx', 'prompt.visual_ctx'}),
+           # of both towers: twelve layers, and two norms more or one
+           'clip_lora': {'tower_adapter.A', 'tower_adapter.B'},
+           '2sfs': {'classifier', *(
+               f'tower_adapter.copies.{name}/{kind}'
+               for kind in ('weight', 'bias') for name in (
+                   'ln_final', 'visual/ln_pre', 'visual/ln_post', *(
+                       f'{tower}transformer/resblocks/{i}/ln_{j}'
+                       for tower in ('', 'visual/') for i in range(12)
+                       for j in (1, 2))))}}
 EPOCHS = {'cocoop': 10, 'kgcoop': 100, 'maple': 5, 'ivlp': 20, 'vpt': 5,
           'promptsrc': 20}
+STEPS = {'clip_lora': 500, '2sfs': 300}  # for each shot
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -73,7 +83,11 @@ def test_config(path, deep_clip):
         kind = next(k for k in LEARNED if path.stem.startswith(k))
         assert learned == LEARNED[kind]
     fitted = cfg.get('train_cfg', {}).get('type') == 'mmcoop.FitLoop'
-    if not fitted:
+    if 'steps_per_shot' in cfg.get('train_cfg', {}):
+        assert cfg.train_cfg.steps_per_shot == STEPS[path.parent.name]
+        assert cfg.train_cfg.max_epochs is None
+        assert not cfg.train_dataloader.drop_last
+    elif not fitted:
         epochs = EPOCHS.get(path.stem.split('_')[0], 50 if path.stem.endswith(
             ('imagenet', 'demo')) else 200)
         assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == epochs
@@ -266,6 +280,9 @@ def test_no_way_around_validation_images(options):
     ('prograd', {'model.head.prompt.n_ctx': 4}, 'prograd (n_ctx=4)'),
     ('maple', {'model.head.prompt.depth': 2}, 'maple (depth=2)'),
     ('plot', {'views': 'translation'}, 'plot (views=translation)'),
+    ('clip-lora', {'model.tower_adapter.rank': 4}, 'clip-lora (rank=4)'),
+    ('2sfs', {'model.head.prompt.templates': 'own'},
+     '2sfs (templates=own)'),
 ])
 def test_a_recipe_that_was_changed(method, options, expected, deep_clip):
     cfg = Config.fromfile(get_method(method).config)

@@ -1,8 +1,12 @@
-"""The frozen CLIP: loading, its two towers, its tokenizer, the text engine."""
+"""The frozen CLIP: loading, its two towers, what is learned inside them, its
+tokenizer, the text engine."""
+from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
+from .low_rank import LoRA
+from .norms import LayerNorms
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
@@ -11,9 +15,10 @@ from .weights import CLIPLoadError
 
 __all__ = [
     'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
-    'FrozenModule', 'ImageTower', 'LearnedImageTower', 'Projection',
-    'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer', 'keep_clips',
-    'load_clip', 'read_architecture', 'split_projection'
+    'FrozenModule', 'ImageTower', 'LayerNorms', 'LearnedImageTower', 'LoRA',
+    'Projection', 'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer',
+    'TowerAdapter', 'keep_clips', 'load_clip', 'read_architecture',
+    'split_projection'
 ]
 
 

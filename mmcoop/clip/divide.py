@@ -8,6 +8,7 @@ import torch.distributed as dist
 from mmengine.dist import get_rank, get_world_size
 from torch.utils.checkpoint import checkpoint
 
+from .adapt import TowerAdapter
 from .prompt_set import PromptSet
 from .text_tower import TextTower
 
@@ -35,7 +36,11 @@ def saved_bytes(function: Callable[[], torch.Tensor],
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        result = function()
+        # drawing no random numbers that dropout would get otherwise
+        devices = [torch.cuda.current_device()] \
+            if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):
+            result = function()
     del result  # storages were alive until here: no address counts twice
     return sum(n for key, n in storages.items() if key not in known)
 
@@ -65,7 +70,8 @@ class TextDivider:
         self._bytes_per_token: Dict[tuple, float] = {}
 
     def encode(self, tower: TextTower, prompts: PromptSet,
-               shared: bool = False) -> torch.Tensor:
+               shared: bool = False,
+               adapter: Optional[TowerAdapter] = None) -> torch.Tensor:
         """Encode the prompts of all classes.
 
         Args:
@@ -73,36 +79,40 @@ class TextDivider:
             prompts: Prompt set, the same on every rank if ``shared``.
             shared: Whether each rank encodes a part of the classes and
                 receives the features of all, with gradients.
+            adapter: What is learned inside the tower.
 
         Returns:
             Class features (P, K, E) before L2 normalisation.
         """
+        encode = partial(self._encode_local, tower, adapter)
         ranks = get_world_size() if shared else 1
         shares = prompts.layout.split(ranks) if ranks > 1 else []
         if ranks == 1 or len(shares) < ranks:  # fewer classes than GPUs
-            return self._encode_local(tower, prompts)
-        own = self._encode_local(
-            tower, prompts.select_classes(shares[get_rank()]))
+            return encode(prompts)
+        own = encode(prompts.select_classes(shares[get_rank()]))
         counts = tuple(len(share.layout.lengths) for share in shares)
         # sums of many ranks' gradients want fp32 at least
         own = own.to(torch.promote_types(own.dtype, torch.float32))
         return _GatherClasses.apply(own, counts)
 
     def _encode_local(self, tower: TextTower,
+                      adapter: Optional[TowerAdapter],
                       prompts: PromptSet) -> torch.Tensor:
-        n = self._number_of_chunks(tower, prompts)
+        run = _call(tower, adapter)
+        n = self._number_of_chunks(tower, prompts, adapter)
         if n == 1:
-            return tower(prompts)
+            return run(prompts)
         # by prefixes first: each chunk of classes encodes all prefixes again
         groups = prompts.split_prefixes(min(n, len(prompts.prefix)))
         classes = prompts.layout.split(-(-n // len(groups)))
-        run = tower if not torch.is_grad_enabled() else partial(
-            checkpoint, tower, use_reentrant=False, preserve_rng_state=False)
+        if torch.is_grad_enabled():
+            run = partial(_recompute, run, adapter is not None)
         return torch.cat([
             torch.cat([run(group.select_classes(part)) for part in classes],
                       dim=1) for group in groups])
 
-    def _number_of_chunks(self, tower: TextTower, prompts: PromptSet) -> int:
+    def _number_of_chunks(self, tower: TextTower, prompts: PromptSet,
+                          adapter: Optional[TowerAdapter] = None) -> int:
         lengths = prompts.layout.lengths
         if not torch.is_grad_enabled():  # nothing is saved: 1 GiB at most
             tokens = len(prompts.prefix) * sum(lengths)
@@ -121,12 +131,26 @@ class TextDivider:
                 part = part.select_classes(few)
                 part = replace(part, endings=part.endings.detach(),
                                prefix=part.prefix.detach().requires_grad_())
-                n = saved_bytes(lambda: tower(part), tower)
+                n = saved_bytes(
+                    lambda: _call(tower, adapter)(part), tower)
             self._bytes_per_token[key] = n / sum(few.layout.lengths)
         needed = self._bytes_per_token[key] * sum(lengths) \
             * len(prompts.prefix)
         return min(len(lengths) * len(prompts.prefix),
                    -(-int(needed) // int(self.memory * GIB)))
+
+
+def _call(tower: TextTower, adapter: Optional[TowerAdapter]
+          ) -> Callable[[PromptSet], torch.Tensor]:
+    return tower if adapter is None else partial(adapter.run, tower)
+
+
+def _recompute(run: Callable[[PromptSet], torch.Tensor], dropout: bool,
+               prompts: PromptSet) -> torch.Tensor:
+    """Encode a chunk, and again in the backward pass."""
+    # the prefix tells checkpoint the device whose random state to restore
+    return checkpoint(lambda _: run(prompts), prompts.prefix,
+                      use_reentrant=False, preserve_rng_state=dropout)
 
 
 class _GatherClasses(torch.autograd.Function):

@@ -67,6 +67,10 @@ def _attend(block: nn.Module, x: torch.Tensor, P: int, a: int,
     weight, bias = attn.in_proj_weight, attn.in_proj_bias
     q = F.linear(y, weight[:D], bias[:D]).unflatten(-1, heads)  # (R, H, d)
     kv = F.linear(y, weight[D:], bias[D:])  # (R, 2D)
+    added = getattr(attn, 'added', None)  # of a TowerAdapter, in training
+    if added is not None:
+        more_q, more_kv = added(y).split((D, 2 * D), dim=1)
+        q, kv = q + more_q.unflatten(-1, heads), kv + more_kv
     pages, B = mask.shape[0], mask.shape[2]
     sizes = (P * a, pages * B)
     q_prefix, q_pages = q.split(sizes)

@@ -22,7 +22,7 @@ WARMUP_LR = 1e-5  # of the published recipes
 PLACEHOLDER = re.compile(r'\$\{([^{}]*)\}')
 # values of `dataset` beside the names of the catalogue
 OTHER_DATA = {'demo': 'mmcoop.DemoWorld', 'folder': 'mmcoop.FolderDataset'}
-WHOLE_NUMBERS = ('shots', 'max_epochs', 'cached_views')
+WHOLE_NUMBERS = ('shots', 'max_epochs', 'steps_per_shot', 'cached_views')
 
 
 def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':

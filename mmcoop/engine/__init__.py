@@ -1,4 +1,4 @@
-"""Runner, loops, hooks and optimiser wrappers for mmengine."""
+"""Runner, loops, hooks, optimiser wrappers and schedules for mmengine."""
 from .adaptation_hook import AdaptationHook
 from .checkpoint_hook import SafeCheckpointHook
 from .compare_hook import CompareZeroShotHook
@@ -12,12 +12,14 @@ from .promptsrc import (GaussianAverageHook, ImageConsistency,
                         LogitConsistency, TextConsistency)
 from .result_hook import ResultHook
 from .runner import FewShotRunner
+from .step_loop import StepLoop
+from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 
 __all__ = [
     'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'EpochHook',
     'FeatureCacheHook', 'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
-    'GradientRuleOptimWrapper', 'ImageConsistency',
-    'LearnedOnlyConstructor', 'LogitConsistency', 'ProGradOptimWrapper',
-    'ResultHook', 'SafeCheckpointHook', 'TextConsistency',
-    'ZeroShotDistillation'
+    'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
+    'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
+    'SafeCheckpointHook', 'StepLoop', 'TextConsistency', 'TwoStageCosineLR',
+    'TwoStageHead', 'TwoStageHook', 'ZeroShotDistillation'
 ]

@@ -11,8 +11,9 @@ from ..methods import (METAFILE, Method, all_methods, find_method,
                        register_configs)
 
 ALWAYS = ('model.type', 'model.head.type', 'model.head.prompt.type')
-HEAD_PARTS = ('prompt', 'adapter', 'regularizers', 'hand_written',
-              'loss')
+# of a head, what makes no other method of it
+NO_DIFFERENCE = ('type', 'clip', 'classes', 'text_memory', 'max_cache',
+                 'topk', 'cal_acc', 'init_cfg')
 PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 MISSING = object()
 
@@ -44,7 +45,7 @@ def name_method(cfg: Config, model: nn.Module) -> str:
     if cfg.get('views') is not None:  # a training with random views
         keys.append('views')
     for part in (_read_config(str(entry.config)), cfg):
-        keys += [key for key in _head_keys(part) if key not in keys]
+        keys += [key for key in _model_keys(part) if key not in keys]
     # a resolved config holds no other variables, a test no optimiser
     keys = [key for key in keys if cfg.get(key.split('.')[0]) is not None]
     actual = {key: _actual(cfg, model, key) for key in keys}
@@ -70,9 +71,10 @@ def name_adapted(name: str, tta: dict) -> str:
     return f'{name} ({", ".join(parts)})'
 
 
-def _head_keys(cfg: Config) -> List[str]:
-    """Places in the head that make the method what it is."""
-    head, keys = find_model(cfg).get('head', {}), []
+def _model_keys(cfg: Config) -> List[str]:
+    """Places in the model that make the method what it is."""
+    model, keys = find_model(cfg), []
+    head = model.get('head', {})
 
     def walk(part: Any, key: str) -> None:
         if isinstance(part, (dict, list)):
@@ -82,9 +84,11 @@ def _head_keys(cfg: Config) -> List[str]:
         else:
             keys.append(key)
 
-    for name in HEAD_PARTS:
-        if head.get(name) is not None:
-            walk(head[name], f'model.head.{name}')
+    for name, part in head.items():
+        if part is not None and name not in NO_DIFFERENCE:
+            walk(part, f'model.head.{name}')
+    if model.get('tower_adapter') is not None:
+        walk(model['tower_adapter'], 'model.tower_adapter')
     return keys
 
 

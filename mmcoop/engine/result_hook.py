@@ -136,7 +136,9 @@ class ResultHook(Hook):
             selected_on=selected_on,
             protocol=self._protocol(runner, selected_on),
             epochs=runner.epoch if trained and not fitted else None,
-            recipe_epochs=cfg.get('recipe_epochs') if trained else None,
+            recipe_epochs=getattr(runner.train_loop, 'recipe_epochs',
+                                  cfg.get('recipe_epochs'))
+            if trained else None,
             views=cfg.get('views') if trained and not fitted else None,
             cached_views=cached_views(runner),
             seconds_of_training=self.seconds_of_training if trained else None,

@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.runner import Runner
 
+from ..clip import TowerAdapter
 from ..config import find_model, resolve
 from ..registry import DATASETS, MODELS, RUNNERS
 
@@ -71,8 +72,11 @@ class FewShotRunner(Runner):
                 p.requires_grad for p in model.parameters()):
             return model.to(get_device())  # DDP refuses what learns nothing
         if self.distributed and not torch.cuda.is_available():
-            model_wrapper_cfg = dict(
-                dict(broadcast_buffers=False), **(model_wrapper_cfg or {}))
+            model_wrapper_cfg = {
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get(
+                    'find_unused_parameters', False),
+                **(model_wrapper_cfg or {})}
             model_wrapper_cfg['device_ids'] = None
         return super().wrap_model(model_wrapper_cfg, model)
 
@@ -157,19 +161,23 @@ def check_amp(cfg: Config) -> None:
 
 
 def check_cached_views(cfg: Config) -> None:
-    """Check that features of training images can be cached for the prompt.
+    """Check that features of training images can be cached for the model.
 
     Raises:
-        ValueError: ``cached_views`` is set, and the prompt changes the image
-            features or needs those of patches.
+        ValueError: ``cached_views`` is set, and the prompt or what is learned
+            inside the image tower changes the features, or the prompt needs
+            those of patches.
     """
-    prompt = find_model(cfg).get('head', {}).get('prompt', {}).get('type')
+    model = find_model(cfg)
+    prompt = model.get('head', {}).get('prompt', {}).get('type')
     prompt = MODELS.get(prompt) if isinstance(prompt, str) else prompt
     views = [hook.get('views') for hook in cfg.get('custom_hooks') or ()
              if isinstance(hook, dict) and 'FeatureCacheHook' in str(
                  hook.get('type'))]
-    reason = prompt.why_not_cached() if any(views) and prompt else None
-    if reason:
+    reason = prompt and prompt.why_not_cached()
+    if model.get('tower_adapter') is not None:
+        reason = TowerAdapter.WHY_NOT_CACHED
+    if any(views) and reason:
         raise ValueError(f'cached_views={max(filter(None, views))} is not '
                          f'possible here: {reason}. Set cached_views=None.')
 

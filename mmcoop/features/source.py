@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import PackInputs
 from torch.utils.data import DataLoader
 
-from ..clip import ImageTower
+from ..clip import ImageTower, TowerAdapter
 from ..datasets import FewShotDataset
 from ..datasets.derived import DerivedDataset
 from ..datasets.images import get_file_stamp
@@ -191,6 +191,8 @@ def check_model(model: nn.Module) -> None:
             'the data preprocessor is a '
             f'{type(model.data_preprocessor).__name__}, not a '
             'mmcoop.DataPreprocessor')
+    if model.tower_adapter is not None:
+        raise NotCacheable(TowerAdapter.WHY_NOT_CACHED)
     prompt = getattr(model.head, 'prompt', None)
     reason = prompt and prompt.why_not_cached()
     if reason:

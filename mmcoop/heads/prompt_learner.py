@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from ..clip import TextDivider, TextTower
+from ..clip import TextDivider, TextTower, TowerAdapter
 from ..losses import LossInputs, Regularizer
 from ..prompts import BasePrompt
 from ..registry import MODELS
@@ -27,6 +27,8 @@ class PromptLearnerHead(RecordedHead):
             training; None sets no limit. See :class:`TextDivider`.
         adapter: Config of a module that changes the class features (K, E),
             such as :class:`TextBias`; None leaves them.
+        tower_adapter: Config of what is learned inside the text tower, a
+            :class:`mmcoop.clip.TowerAdapter`; None leaves the tower frozen.
         regularizers: Configs of losses beside the classification loss, each
             a :class:`mmcoop.losses.Regularizer`.
         hand_written: Config of the hand-written prompt whose class features
@@ -45,6 +47,7 @@ class PromptLearnerHead(RecordedHead):
                  classes: Optional[Sequence[str]] = None,
                  text_memory: Optional[float] = None,
                  adapter: Optional[dict] = None,
+                 tower_adapter: Optional[dict] = None,
                  regularizers: Sequence[dict] = (),
                  hand_written: Optional[dict] = None,
                  **kwargs) -> None:
@@ -60,6 +63,10 @@ class PromptLearnerHead(RecordedHead):
         self.prompt.setup(text_tower)
         self.adapter = adapter and MODELS.build(
             dict(adapter, channels=text_tower.out_channels))
+        self.tower_adapter: Optional[TowerAdapter] = None
+        if tower_adapter is not None:
+            self.tower_adapter = MODELS.build(tower_adapter)
+            self.tower_adapter.setup(text_tower)
         self.reset_cache()
         if classes is not None:
             self.set_classes(classes)
@@ -116,8 +123,8 @@ class PromptLearnerHead(RecordedHead):
                       ) -> torch.Tensor:
         """L2-normalised class features in fp32.
 
-        In evaluation, and where the prompt has nothing to learn, they are
-        computed once and kept until the prompt is changed in place, its
+        In evaluation, and where neither prompt nor tower learns, they are
+        computed once and kept until a parameter is changed in place, the
         classes, the device or the precision change, or ``train()`` or
         ``eval()`` is called (which follows every swap of ``.data``, as EMA's).
 
@@ -135,41 +142,46 @@ class PromptLearnerHead(RecordedHead):
                 "set through custom_hooks=[dict(type='mmcoop.ClassNamesHook')]"
                 ', from a checkpoint, from head.classes=[...] or from '
                 'model.set_classes([...]).')
-        features = self._encode(self.prompt, image) \
-            if self._must_encode() else self._encode_once('prompt')
+        features = self._encode(self.prompt, self.tower_adapter, image) \
+            if self._must_encode() else self._encode_once(
+                'prompt', self.tower_adapter)
         if self.adapter is None:
             return features
         return F.normalize(self.adapter(features), dim=-1)
 
     def hand_written_features(self) -> torch.Tensor:
-        """(K, E): those of ``hand_written``, computed once."""
+        """(K, E): those of ``hand_written`` in the tower without adapter,
+        computed once."""
         if self.hand_written.class_names != self.class_names:
             self.hand_written.set_classes(self.class_names, self.text_tower)
         return self._encode_once('hand_written')
 
     def _must_encode(self) -> bool:
-        learned = next(self.prompt.parameters(), None) is not None
+        learned = _parameters(self.prompt, self.tower_adapter)
         return self.prompt.sees_images or (
-            learned and (self.training or torch.is_grad_enabled()))
+            bool(learned) and (self.training or torch.is_grad_enabled()))
 
-    def _encode_once(self, which: str) -> torch.Tensor:
+    def _encode_once(self, which: str,
+                     adapter: Optional[TowerAdapter] = None) -> torch.Tensor:
         prompt = getattr(self, which)
         device = self.text_tower.logit_scale.device
         key = (device, torch.is_autocast_enabled(device.type)) + tuple(
-            (p.data_ptr(), p._version) for p in prompt.parameters())
+            (p.data_ptr(), p._version) for p in _parameters(prompt, adapter))
         if which not in self._cached or self._cached[which][0] != key:
             with torch.no_grad():
-                self._cached[which] = key, self._encode(prompt)
+                self._cached[which] = key, self._encode(prompt, adapter)
         return self._cached[which][1]
 
     def _encode(self, prompt: BasePrompt,
+                adapter: Optional[TowerAdapter] = None,
                 image: Optional[torch.Tensor] = None) -> torch.Tensor:
         args = (image, ) if prompt.sees_images else ()
         # in training every rank is here; in evaluation one may be alone.
         # Prompts that see images differ from rank to rank
         shared = self.training and torch.is_grad_enabled() \
             and not prompt.sees_images
-        sets = [self.divider.encode(self.text_tower, prompts, shared).float()
+        sets = [self.divider.encode(self.text_tower, prompts, shared,
+                                    adapter).float()
                 for prompts in prompt(self.text_tower, *args)]
         # (prompts of a class, K, E) or (prompts of a class, B, K, E)
         features = torch.stack(sets) if prompt.sees_images else torch.cat(sets)
@@ -243,8 +255,10 @@ class PromptLearnerHead(RecordedHead):
         return losses
 
     def make_record(self) -> dict:
+        adapter = self.tower_adapter
         return dict(
             prompt=self.prompt.settings(),
+            tower_adapter=None if adapter is None else adapter.settings(),
             tower=self.text_tower.name,
             tower_fingerprint=self.text_tower.fingerprint(),
             classes=list(self.class_names))
@@ -271,6 +285,12 @@ class PromptLearnerHead(RecordedHead):
                     f'this prompt was learned with {name}='
                     f'{saved.get(name)!r}, the config says {value!r}: '
                     f'set model.head.prompt.{name} as it was.')
+        saved, own = (part.get('tower_adapter')
+                      for part in (record, self.make_record()))
+        if saved != own:
+            raise ValueError(
+                f'this checkpoint was learned with tower_adapter={saved}, '
+                f'the config says {own}: set model.tower_adapter as it was.')
         self._check_classes(record)
 
     def _check_classes(self, record: dict) -> None:
@@ -278,12 +298,18 @@ class PromptLearnerHead(RecordedHead):
         classes = record['classes']
         if not self.class_names and classes:
             self.set_classes(classes)
-        elif self.fixes_classes and list(self.class_names) != classes:
+        elif getattr(self.prompt, 'class_specific', False) \
+                and list(self.class_names) != classes:
             raise ValueError(
                 'this class-specific prompt was learned for '
                 f'{shorten(classes)}, the data set has '
                 f'{shorten(self.class_names, "")}: each vector belongs to the '
                 'class it was learned for.')
+
+
+def _parameters(*modules: Optional[nn.Module]) -> List[nn.Parameter]:
+    return [p for module in modules if module is not None
+            for p in module.parameters()]
 
 
 def _build_regularizers(configs: Sequence[dict],

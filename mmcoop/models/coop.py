@@ -4,7 +4,8 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 
-from ..clip import FrozenCLIP, LearnedImageTower, split_projection
+from ..clip import (Architecture, FrozenCLIP, LearnedImageTower, TowerAdapter,
+                    split_projection)
 from ..heads import PromptLearnerHead, RecordedHead
 from ..prompts import BasePrompt
 from ..registry import MODELS
@@ -21,10 +22,21 @@ class CoOp(ImageClassifier):
         head: A :class:`PromptLearnerHead` or its config, or another head of
             mmpretrain over image features; its ``in_channels`` is set.
         freeze_image_tower: False fine-tunes a copy of the image tower.
+        tower_adapter: Config of what is learned inside both towers, a
+            :class:`mmcoop.clip.TowerAdapter` such as :class:`mmcoop.LoRA`,
+            which is built for each of them. None leaves them frozen. For the
+            text tower alone give it to the head.
         train_cfg: As in ``ImageClassifier``; ``augments`` for mixup.
         data_preprocessor: As in ``ImageClassifier``; ``type`` defaults to
             :class:`DataPreprocessor`, ``mean`` and ``std`` to the CLIP's.
         init_cfg: As in ``ImageClassifier``.
+
+    Attributes:
+        tower_adapter: That of the image tower, or None; that of the text
+            tower is the head's.
+
+    Raises:
+        ValueError: Prompt or adapter do not suit the CLIP.
 
     Example:
         >>> model = dict(
@@ -38,6 +50,7 @@ class CoOp(ImageClassifier):
                  clip: Union[dict, FrozenCLIP],
                  head: dict,
                  freeze_image_tower: bool = True,
+                 tower_adapter: Optional[dict] = None,
                  train_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -45,6 +58,11 @@ class CoOp(ImageClassifier):
             # before the CLIP is loaded, so that mistakes show at once
             head = dict(head, prompt=MODELS.build(head['prompt']))
             _check_prompt(head['prompt'], clip, freeze_image_tower)
+        adapter: Optional[TowerAdapter] = None
+        if tower_adapter is not None:
+            adapter = MODELS.build(tower_adapter)
+            _check_adapter(adapter, head, clip, freeze_image_tower)
+            head = {'tower_adapter': tower_adapter, **head}
         if not isinstance(clip, FrozenCLIP):
             from ..clip import load_clip  # imports open_clip
             clip = load_clip(**clip)
@@ -71,6 +89,9 @@ class CoOp(ImageClassifier):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
         self.clip_name = clip_name
+        self.tower_adapter = adapter
+        if adapter is not None:
+            adapter.setup(clip.image_tower)
         prompt = getattr(self.head, 'prompt', None)
         self.sees_patches = getattr(prompt, 'sees_patches', False)
         if getattr(prompt, 'prompts_images', False):
@@ -97,6 +118,9 @@ class CoOp(ImageClassifier):
         prompts = self.visual_prompts()
         if inputs.ndim == 2:
             feats = (inputs, )
+        elif self.tower_adapter is not None:
+            feats = self.tower_adapter.run(self.backbone, inputs, prompts,
+                                           self.sees_patches)
         elif prompts is not None or self.sees_patches:
             feats = self.backbone(inputs, prompts, self.sees_patches)
         else:
@@ -111,8 +135,9 @@ class CoOp(ImageClassifier):
             data_samples: Data samples with the labels.
         """
         feats = self.extract_feat(inputs)
-        if getattr(self.head, 'needs_unprompted', False) \
-                and self.visual_prompts() is not None:
+        if getattr(self.head, 'needs_unprompted', False) and (
+                self.tower_adapter is not None
+                or self.visual_prompts() is not None):
             with torch.no_grad():
                 feats = (*self.backbone(inputs, None, self.sees_patches),
                          *feats)
@@ -146,11 +171,32 @@ def _check_prompt(prompt: BasePrompt, clip: Union[dict, FrozenCLIP],
     if not frozen:
         raise ValueError(f'{type(prompt).__name__} needs the frozen image '
                          'tower: set model.freeze_image_tower=True.')
+    prompt.check_architecture(_architecture(clip))
+
+
+def _check_adapter(adapter: TowerAdapter, head: Any,
+                   clip: Union[dict, FrozenCLIP], frozen: bool) -> None:
+    """Refuse an image tower that cannot be adapted."""
+    if not frozen:
+        raise ValueError(f'{type(adapter).__name__} adapts the frozen image '
+                         'tower: set model.freeze_image_tower=True.')
+    if not isinstance(head, dict) or not _takes_prompts(head):
+        raise ValueError(
+            'tower_adapter adapts both towers, and this head has no text '
+            'tower: give the config of a mmcoop.PromptLearnerHead.')
+    adapter.check_architecture(_architecture(clip))
+
+
+def _architecture(clip: Union[dict, FrozenCLIP]) -> Architecture:
     if isinstance(clip, FrozenCLIP):
-        prompt.check_architecture(clip.architecture)
-    else:
-        from ..clip import read_architecture  # imports open_clip
-        prompt.check_architecture(read_architecture(**clip))
+        return clip.architecture
+    from ..clip import read_architecture  # imports open_clip
+    return read_architecture(**clip)
+
+
+def _takes_prompts(head: dict) -> bool:
+    kind = _head_class(head)
+    return kind is None or issubclass(kind, PromptLearnerHead)
 
 
 def _head_class(head: dict) -> Optional[type]:
@@ -160,9 +206,9 @@ def _head_class(head: dict) -> Optional[type]:
 
 def _with_towers(head: dict, clip: FrozenCLIP) -> dict:
     """Add the towers' properties that a head needs to its config."""
-    kind = _head_class(head)
-    if kind is None or issubclass(kind, PromptLearnerHead):
+    if _takes_prompts(head):
         return dict(head, text_tower=clip.text_tower)
+    kind = _head_class(head)
     if issubclass(kind, RecordedHead):  # a head on image features
         head = dict(head, tower=clip.text_tower.name,
                     tower_fingerprint=clip.image_tower.fingerprint())

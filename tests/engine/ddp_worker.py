@@ -14,9 +14,9 @@ class Seen(Hook):
         self.paths, self.steps = set(), 0
 
     def before_train(self, runner):
-        head = runner.model.module.head
-        self.start = head.prompt.ctx.detach().clone()
-        head.text_tower.register_forward_pre_hook(self.count)
+        self.start = learned()
+        tower = runner.model.module.head.text_tower
+        tower.register_forward_pre_hook(self.count)
 
     def count(self, tower, inputs):
         if torch.is_grad_enabled():
@@ -28,9 +28,19 @@ class Seen(Hook):
         self.steps += 1
 
 
+def learned():
+    """The context, or all that is learned, flat."""
+    model = runner.model.module
+    if hasattr(model.head.prompt, 'ctx'):
+        return model.head.prompt.ctx.detach().clone()
+    return torch.cat([p.detach().flatten() for p in model.parameters()
+                      if p.requires_grad])
+
+
 runner = RUNNERS.build(Config.fromfile(sys.argv[1]))
-# in fp32 the rounding of 20 steps (1.4e-5) would hide how exact sharing is
-runner.model.module.head.text_tower.double()
+if runner.model.module.tower_adapter is None:
+    # in fp32 the rounding of 20 steps (1.4e-5) would hide how exact it is
+    runner.model.module.head.text_tower.double()
 seen = Seen()
 runner.register_hook(seen)
 runner.train()
@@ -38,7 +48,7 @@ dataset = runner.train_dataloader.dataset
 torch.save(
     dict(
         start=seen.start,
-        ctx=runner.model.module.head.prompt.ctx.detach(),
+        ctx=learned(),
         steps=seen.steps,
         encoded=seen.encoded,
         seen=seen.paths,

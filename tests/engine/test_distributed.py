@@ -78,7 +78,8 @@ def test_equals_one_process(tmp_path, small_clip, class_specific):
 @pytest.mark.parametrize('name,options', [
     ('cocoop', {'model.head.text_memory': 1e-3}), ('prograd', {}),
     ('promptsrc', {'model.head.prompt.depth': 2,
-                   'model.head.prompt.visual_depth': 1})])
+                   'model.head.prompt.visual_depth': 1}),
+    ('clip-lora', {'model.tower_adapter.dropout': 0.}), ('2sfs', {})])
 def test_other_methods_equal_one_process(tmp_path, deep_clip, name, options):
     photos, ends = make_photos(tmp_path / 'photos', CLASSES), []
     for world_size in (1, 2):

@@ -115,7 +115,7 @@ class TestPromptsThatSeeImages:
         shared = []
         monkeypatch.setattr(
             model.head.divider, 'encode',
-            lambda tower, prompts, share: shared.append(share) or tower(
+            lambda tower, prompts, share, _: shared.append(share) or tower(
                 prompts))
         gradients_of(model, torch.randn(2, 32).double(), (0, 1))
         assert shared == [False]
