@@ -13,6 +13,7 @@ from .fitted import LOGITS, FeatureHead, Values, new_parameter
 from .steps import cosine, count_batches, draw_batches, minimize
 
 GIB = 1 << 30
+PRODUCT = 256  # classes up to which a matrix product is the faster sum
 
 
 @MODELS.register_module()
@@ -170,5 +171,7 @@ def sum_affinities(cosines: torch.Tensor, labels: torch.Tensor, classes: int,
                    beta: float) -> torch.Tensor:
     """As :func:`look_up`, from the cosines (B, n) of features and keys."""
     affinity = torch.exp(-beta * (1 - cosines))
+    if classes <= PRODUCT:
+        return affinity @ F.one_hot(labels, classes).to(affinity)
     return affinity.new_zeros(len(cosines), classes).index_add(
         1, labels, affinity)

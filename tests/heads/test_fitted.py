@@ -152,6 +152,7 @@ def test_parts_of_logits_are_the_whole(make, clouds, monkeypatch):
     outcome = Selection('val').fit(head, clouds(16), val)
     logits = head((val.features, ))
     monkeypatch.setattr(tip_adapter_module, 'LOGITS', 500)
+    monkeypatch.setattr(tip_adapter_module, 'PRODUCT', 3)
     torch.testing.assert_close(head((val.features, )), logits)
     assert Selection('val').fit(head, clouds(16), val)['selected'] == \
         outcome['selected']
