@@ -6,7 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from ..clip import TextDivider, TextTower, TowerAdapter
-from ..losses import LossInputs, Regularizer
+from ..losses import LossInputs, build_regularizers
 from ..prompts import BasePrompt
 from ..registry import MODELS
 from .record import RecordedHead, shorten
@@ -56,7 +56,7 @@ class PromptLearnerHead(RecordedHead):
         self.prompt = prompt if isinstance(prompt, BasePrompt) \
             else MODELS.build(prompt)
         self.hand_written = hand_written and MODELS.build(hand_written)
-        self.regularizers = _build_regularizers(regularizers, hand_written)
+        self.regularizers = build_regularizers(regularizers, hand_written)
         if text_tower is None:
             text_tower = self._load_text_tower(clip)
         self.text_tower = text_tower
@@ -310,21 +310,3 @@ class PromptLearnerHead(RecordedHead):
 def _parameters(*modules: Optional[nn.Module]) -> List[nn.Parameter]:
     return [p for module in modules if module is not None
             for p in module.parameters()]
-
-
-def _build_regularizers(configs: Sequence[dict],
-                        hand_written: Optional[dict]) -> nn.ModuleDict:
-    """Regularisers by the names of their losses."""
-    built = nn.ModuleDict()
-    for config in configs:
-        regularizer: Regularizer = MODELS.build(config)
-        if regularizer.needs_hand_written and hand_written is None:
-            raise ValueError(
-                f'{type(regularizer).__name__} compares with hand-written '
-                'prompts: set model.head.hand_written='
-                "dict(type='mmcoop.TemplatePrompt', ...).")
-        if regularizer.name in built:
-            raise ValueError(f'two regularizers are called '
-                             f'{regularizer.name!r}: give one another name=.')
-        built[regularizer.name] = regularizer
-    return built

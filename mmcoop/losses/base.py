@@ -1,9 +1,12 @@
 """What a regulariser sees, and what it offers."""
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
+import torch.nn as nn
 from mmengine.model import BaseModule
+
+from ..registry import MODELS
 
 
 @dataclass
@@ -63,3 +66,29 @@ class Regularizer(BaseModule):
     def compute(self, inputs: LossInputs) -> torch.Tensor:
         """The loss without its weight, a scalar."""
         raise NotImplementedError
+
+
+def build_regularizers(configs: Sequence[dict],
+                       hand_written: Optional[dict]) -> nn.ModuleDict:
+    """Build regularisers, by the names of their losses.
+
+    Args:
+        configs: Their configs.
+        hand_written: Config of the hand-written prompt, or None.
+
+    Raises:
+        ValueError: One needs a hand-written prompt, or two share a name.
+    """
+    built = nn.ModuleDict()
+    for config in configs:
+        regularizer: Regularizer = MODELS.build(config)
+        if regularizer.needs_hand_written and hand_written is None:
+            raise ValueError(
+                f'{type(regularizer).__name__} compares with hand-written '
+                'prompts: set model.head.hand_written='
+                "dict(type='mmcoop.TemplatePrompt', ...).")
+        if regularizer.name in built:
+            raise ValueError(f'two regularizers are called '
+                             f'{regularizer.name!r}: give one another name=.')
+        built[regularizer.name] = regularizer
+    return built
