@@ -41,9 +41,9 @@ class Calls(Hook):
 @pytest.fixture
 def config(tmp_path, photos, small_clip):
 
-    def make(**options):
-        return custom_config(tmp_path, photos, small_clip,
-                             method='linear_probe', **{'shots': 2, **options})
+    def make(method='linear_probe', **options):
+        return custom_config(tmp_path, photos, small_clip, method=method,
+                             **{'shots': 2, **options})
 
     return make
 
@@ -100,24 +100,33 @@ def train(cfg, folder, ranks):
 
 @pytest.mark.slow
 def test_two_ranks_are_one_process(config, tmp_path):
-    """The first fits, both evaluate; each encodes a part of the images."""
+    """The first fits, both evaluate; each encodes a part of the views.
+
+    What is learned has the size of the training draw (Tip-Adapter's cache).
+    """
     results, weights = [], []
     for ranks in (1, 2):
         folder = tmp_path / str(ranks)
-        done = train(config(), folder, ranks)
+        done = train(config('custom', head='tip-adapter', selection='val'),
+                     folder, ranks)
         assert done.returncode == 0, done.stderr[-3000:]
         # a thread of gloo that outlives the interpreter may abort it
         assert 'at exit:' in done.stdout and 'gloo' not in done.stdout
         results.append(json.loads((folder / 'work/result.json').read_text()))
+        assert results[-1]['method'] == 'tip-adapter'
         weights.append(torch.load(folder / 'work/epoch_1.pth')['state_dict'])
     assert [result['world_size'] for result in results] == [1, 2]
-    for key in ('metrics', 'selected', 'val_accuracy', 'selected_on'):
+    assert results[0]['metrics'] == pytest.approx(results[1]['metrics'],
+                                                  abs=1e-3)
+    for key in ('selected', 'val_accuracy', 'selected_on'):
         assert results[0][key] == results[1][key], key
     # features of other batches differ in their last bits
-    torch.testing.assert_close(*(w['head.weight'] for w in weights), rtol=0,
+    assert weights[1]['head.keys'].shape == (6, 32)
+    torch.testing.assert_close(*(w['head.keys'] for w in weights), rtol=0,
                                atol=1e-5)
+    assert torch.equal(*(w['head.labels'] for w in weights))
     log, = (tmp_path / '2/work').rglob('*.log')
-    assert 'Features of 6 images: 0 from the cache, 3 computed' \
+    assert 'Features of 6 images in 10 views: 0 from the cache, 30 computed' \
         in log.read_text()
 
 
