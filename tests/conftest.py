@@ -2,11 +2,15 @@
 import gzip
 import importlib.util
 import json
+import os
 from pathlib import Path
 
-import numpy as np
-import pytest
-import torch
+if 'PYTEST_XDIST_WORKER' in os.environ:  # pytest -n 2: a core for each
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / 'tests/data'  # a data root that holds a small EuroSAT
