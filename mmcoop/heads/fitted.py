@@ -116,6 +116,17 @@ class FittedHead(RecordedHead):
                    for part, labels in zip(images.features.split(step),
                                            images.labels.split(step)))
 
+    def loss(self, *args, **kwargs) -> dict:
+        """Refuse gradient steps of the runner.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            f'{type(self).__name__} is fitted at once: set '
+            "train_cfg=dict(type='mmcoop.FitLoop', ...), as "
+            'configs/_base_/schedules/fit.py does.')
+
     def set_classes(self, names: Sequence[str],
                     ids: Optional[Sequence[str]] = None) -> None:
         """Set the classes to fit, or select among the fitted ones.

@@ -177,6 +177,11 @@ def test_no_residual_and_no_ratio_are_zero_shot(make, clouds):
                                    rtol=1e-5, atol=1e-3)
 
 
+def test_the_runner_takes_no_steps(make):
+    with pytest.raises(TypeError, match='GDAHead is fitted at once: set'):
+        make(GDAHead).loss((torch.zeros(1, 16), ), [])
+
+
 def test_clap_is_held_where_zero_shot_is_right(make, clouds):
     head, images = make(CLAPHead), clouds(6, views=2)
     features = F.normalize(images.views, dim=-1).flatten(0, 1)
