@@ -79,7 +79,8 @@ class LPPlusPlusHead(FeatureHead):
         features, labels = self.normalize(train.features), train.labels
         n, rows = len(labels), torch.arange(len(labels),
                                             device=labels.device)
-        cosines = features @ self.class_features().mT  # (n, K)
+        text = self.class_features()
+        cosines = features @ text.mT  # (n, K)
         counts = labels.bincount(minlength=cosines.shape[1]).clamp(min=1)
         weight = torch.zeros_like(self.weight).index_add(0, labels, features)
         bias = torch.zeros_like(self.bias)
@@ -95,7 +96,7 @@ class LPPlusPlusHead(FeatureHead):
         accumulated = torch.zeros_like(alpha)
         for step in range(1, self.epochs + 1):
             loss, gradients = loss_and_gradients(
-                features, cosines, labels, weight, bias, alpha)
+                features, text, labels, weight, bias, alpha)
             for tensor, momentum, gradient in zip(
                     (weight, bias), momenta, gradients):
                 momentum.mul_(MOMENTUM).add_(gradient)
@@ -118,15 +119,18 @@ class LPPlusPlusHead(FeatureHead):
                 features @ self.class_features().mT)
 
 
-def loss_and_gradients(features: torch.Tensor, cosines: torch.Tensor,
+def loss_and_gradients(features: torch.Tensor, text: torch.Tensor,
                        labels: torch.Tensor, weight: torch.Tensor,
                        bias: torch.Tensor, alpha: torch.Tensor
                        ) -> Tuple[torch.Tensor, Tuple[torch.Tensor, ...]]:
     """Cross-entropy of LP++ and its gradients in closed form.
 
+    ``f W + alpha (f t) = f (W + alpha t)``, so that alpha costs no product of
+    its own, forward or backward.
+
     Args:
         features: (n, E).
-        cosines: Those with the class features, (n, K).
+        text: Class features (K, E).
         labels: (n, ).
         weight: (K, E).
         bias: (K, ).
@@ -135,12 +139,13 @@ def loss_and_gradients(features: torch.Tensor, cosines: torch.Tensor,
     Returns:
         The mean loss, and the gradients of weight, bias and alpha.
     """
-    logits = torch.addmm(bias, features, weight.mT).addcmul_(alpha, cosines)
-    logs = logits.log_softmax(1)
-    own = labels[:, None]
-    loss = -logs.gather(1, own).mean()
-    error = logs.exp_()  # (n, K): probabilities minus one-hot labels
-    error.scatter_add_(1, own, error.new_full((len(labels), 1), -1.))
-    error /= len(labels)
-    return loss, (error.mT @ features, error.sum(0),
-                  torch.einsum('nk,nk->k', error, cosines))
+    n, own = len(labels), labels[:, None]
+    logits = torch.addmm(
+        bias, features, torch.addcmul(weight, alpha[:, None], text).mT)
+    own_logits, error = logits.gather(1, own), logits.softmax(1)  # (n, K)
+    most, where = error.max(1, keepdim=True)
+    # log-sum-exp by the largest term, which cannot underflow
+    loss = (logits.gather(1, where) - most.log() - own_logits).mean()
+    error.scatter_add_(1, own, error.new_full((n, 1), -1.))
+    gradient = error.mT @ features / n
+    return loss, (gradient, error.sum(0) / n, (gradient * text).sum(1))

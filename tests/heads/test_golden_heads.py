@@ -96,7 +96,7 @@ def test_lp_plus_plus_alpha_with_its_own_gradient(make_head, golden_heads,
     states = [[part.clone() for part in (head.weight, head.bias, head.alpha)]
               for _ in head._descend(train)]
     _, gradients = loss_and_gradients(
-        train.features, train.features @ text.mT, train.labels, *states[8])
+        train.features, text, train.labels, *states[8])
     lr = golden_heads['lpplusplus/lr_alpha']
     same(states[9][2].detach(), (states[8][2] - lr * gradients[2]).detach())
     assert not torch.allclose(states[9][2],
@@ -105,12 +105,13 @@ def test_lp_plus_plus_alpha_with_its_own_gradient(make_head, golden_heads,
 
 def test_lp_plus_plus_gradients_are_autograds(golden_heads):
     f, labels = golden_heads['train'].double(), golden_heads['train_labels']
-    cosines = f @ golden_heads['text'].double().mT
+    text = golden_heads['text'].double()
+    cosines = f @ text.mT
     generator = torch.Generator().manual_seed(0)
     parts = [torch.randn(*shape, generator=generator, dtype=torch.float64)
              .requires_grad_() for shape in ((10, 64), (10, ), (10, ))]
     loss, gradients = loss_and_gradients(
-        f, cosines, labels, *(part.detach() for part in parts))
+        f, text, labels, *(part.detach() for part in parts))
     weight, bias, alpha = parts
     expected = torch.nn.functional.cross_entropy(
         f @ weight.mT + bias + alpha * cosines, labels)
