@@ -7,7 +7,7 @@ import importlib.util
 
 from .config import resolve
 
-__version__ = '0.4.0'
+__version__ = '0.5.0'
 __all__ = ['resolve']
 
 if importlib.util.find_spec('mmcv') is None:
