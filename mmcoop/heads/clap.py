@@ -34,6 +34,7 @@ class CLAPHead(FeatureHead):
     Attributes:
         weight: w, (K, E).
     """
+    of_classes = ('weight', )
     views = 20
 
     def __init__(self, prompt: Any, lr: float = 0.1, epochs: int = 300,
@@ -43,10 +44,6 @@ class CLAPHead(FeatureHead):
 
     def build(self, channels: int) -> None:
         self.weight = new_parameter(0, channels)
-
-    def resize(self, classes: int) -> None:
-        self.assign('weight', self.weight.new_zeros(
-            classes, self.weight.shape[1]))
 
     def learn(self, train: Any) -> dict:
         features = self.normalize(train.views).flatten(0, 1)  # (V n, E)

@@ -39,6 +39,7 @@ class CrossModalHead(FeatureHead):
     Attributes:
         weight: w, (K, E).
     """
+    of_classes = ('weight', )
 
     def __init__(self, prompt: Any, steps: int = 12800, lr: float = 1e-3,
                  weight_decay: float = 1e-2, batch_size: int = 8,
@@ -50,10 +51,6 @@ class CrossModalHead(FeatureHead):
 
     def build(self, channels: int) -> None:
         self.weight = new_parameter(0, channels)
-
-    def resize(self, classes: int) -> None:
-        self.assign('weight', self.weight.new_zeros(
-            classes, self.weight.shape[1]))
 
     def grid(self) -> List[Values]:
         return [dict(lr=lr, weight_decay=decay, batch_size=batch, step=step)
@@ -107,7 +104,6 @@ class CrossModalHead(FeatureHead):
         return train_probes(start, samples, self.logit_scale, rates, decays,
                             batch, self.steps)
 
-    @torch.no_grad()
     def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
         """Logits (B, K) in fp32 from image features ((B, E), )."""
         return self.logit_scale * self.normalize(self.pre_logits(feats)) \

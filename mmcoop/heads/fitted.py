@@ -25,6 +25,7 @@ class FittedHead(RecordedHead):
     Attributes:
         fixes_classes: Whether what is learned belongs to the classes. If not,
             the head predicts any classes.
+        of_classes: Names of learned tensors with a row for each class.
         views: The number of random views of each training image that
             :meth:`learn` gets; None: the view that testing sees.
         values: The hyper-parameters in use, with those of the constructor
@@ -37,6 +38,7 @@ class FittedHead(RecordedHead):
         class_names: Class names of the data set at hand.
     """
     fixes_classes = True
+    of_classes: Tuple[str, ...] = ()
     views: Optional[int] = None
     in_forward: Tuple[str, ...] = ()
     before_projection = False
@@ -159,7 +161,10 @@ class FittedHead(RecordedHead):
         self.class_names = names
 
     def resize(self, classes: int) -> None:
-        """Give parameters whose shape follows from the classes that shape."""
+        """Give the tensors of ``of_classes`` a row for each class."""
+        for name in self.of_classes:
+            tensor = self.learned()[name]
+            self.assign(name, tensor.new_zeros(classes, *tensor.shape[1:]))
 
     def select(self, tensor: torch.Tensor, dim: int = 0) -> torch.Tensor:
         """The part of a tensor that belongs to the classes at hand."""

@@ -29,6 +29,7 @@ class GDAHead(FeatureHead):
         weight: W of the fitted classes, (K, E).
         bias: b, (K, ).
     """
+    of_classes = ('weight', 'bias')
     views = 10
     in_forward = ('alpha', )
 
@@ -39,11 +40,6 @@ class GDAHead(FeatureHead):
     def build(self, channels: int) -> None:
         self.weight = new_parameter(0, channels)
         self.bias = new_parameter(0)
-
-    def resize(self, classes: int) -> None:
-        self.assign('weight', self.weight.new_zeros(
-            classes, self.weight.shape[1]))
-        self.assign('bias', self.bias.new_zeros(classes))
 
     def grid(self) -> List[Values]:
         return [dict(alpha=10. ** power) for power in range(-4, 3)]

@@ -37,6 +37,7 @@ class LinearProbeHead(FittedHead):
         weight: (K, E), in double precision.
         bias: (K, ), in double precision.
     """
+    of_classes = ('weight', 'bias')
     tower_kind = 'image'
 
     def __init__(self, in_channels: int, C: float = 1., tower: str = '',
@@ -52,11 +53,6 @@ class LinearProbeHead(FittedHead):
     @property
     def in_channels(self) -> int:
         return self.weight.shape[1]
-
-    def resize(self, classes: int) -> None:
-        self.assign('weight', self.weight.new_zeros(
-            classes, self.weight.shape[1]))
-        self.assign('bias', self.bias.new_zeros(classes))
 
     def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
         """Logits (B, K), in double precision, from ((B, E), )."""

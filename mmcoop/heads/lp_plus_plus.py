@@ -38,6 +38,7 @@ class LPPlusPlusHead(FeatureHead):
         bias: b, (K, ).
         alpha: (K, ).
     """
+    of_classes = ('weight', 'bias', 'alpha')
     views = 1
     ties = 'last'
 
@@ -52,12 +53,6 @@ class LPPlusPlusHead(FeatureHead):
         self.weight = new_parameter(0, channels)
         self.bias = new_parameter(0)
         self.alpha = new_parameter(0)
-
-    def resize(self, classes: int) -> None:
-        self.assign('weight', self.weight.new_zeros(
-            classes, self.weight.shape[1]))
-        self.assign('bias', self.bias.new_zeros(classes))
-        self.assign('alpha', self.alpha.new_zeros(classes))
 
     def grid(self) -> List[Values]:
         return [dict(epoch=epoch + 1) for epoch in range(self.epochs)]

@@ -30,6 +30,7 @@ class TaskResHead(FeatureHead):
     Attributes:
         residual: x, (K, E).
     """
+    of_classes = ('residual', )
     views = 200  # a new one in each epoch
 
     def __init__(self, prompt: Any, scale: float = 0.5, lr: float = 2e-3,
@@ -41,10 +42,6 @@ class TaskResHead(FeatureHead):
 
     def build(self, channels: int) -> None:
         self.residual = new_parameter(0, channels)
-
-    def resize(self, classes: int) -> None:
-        self.assign('residual', self.residual.new_zeros(
-            classes, self.residual.shape[1]))
 
     def learn(self, train: Any) -> dict:
         text = self.class_features()
