@@ -10,9 +10,7 @@ import torch.nn.functional as F
 
 from ..registry import MODELS
 from .fitted import FeatureHead, new_parameter
-from .steps import cosine, minimize, seeded_generator
-
-WARMUP_LR = 1e-5
+from .steps import WARMUP_LR, cosine, minimize, seeded_generator
 
 
 @MODELS.register_module()

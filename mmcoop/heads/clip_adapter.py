@@ -10,9 +10,7 @@ import torch.nn.functional as F
 
 from ..registry import MODELS
 from .fitted import FeatureHead, new_parameter
-from .steps import cosine, count_batches, draw_batches, minimize
-
-WARMUP_LR = 1e-5
+from .steps import train_epochs
 
 
 @MODELS.register_module()
@@ -55,21 +53,18 @@ class CLIPAdapterHead(FeatureHead):
     def learn(self, train: Any) -> dict:
         for weight in (self.down, self.up):  # as nn.Linear
             nn.init.kaiming_uniform_(weight, a=5 ** .5)
-        text, n = self.class_features(), len(train.labels)
-        shots = n / len(text)
+        text = self.class_features()
+        shots = len(train.labels) / len(text)
         epochs = self.epochs or (50 if shots <= 1 else
                                  100 if shots <= 4 else 200)
-        per = count_batches(n, self.batch_size, drop_last=True)
 
         def loss(features: torch.Tensor, labels: torch.Tensor):
             return F.cross_entropy(self.compute(features, text), labels)
 
-        last = minimize(
+        last = train_epochs(
             [self.down, self.up],
             dict(type='SGD', lr=self.lr, momentum=0.9, weight_decay=5e-4),
-            draw_batches(train.views.float(), train.labels, self.batch_size,
-                         epochs, drop_last=True),
-            loss, epochs * per, cosine(epochs, per, WARMUP_LR / self.lr))
+            train.views.float(), train.labels, self.batch_size, epochs, loss)
         return dict(loss=last)
 
     def compute(self, features: torch.Tensor,

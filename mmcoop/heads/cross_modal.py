@@ -11,10 +11,10 @@ from mmengine.logging import print_log
 
 from ..registry import MODELS
 from .fitted import FeatureHead, Values, new_parameter
-from .steps import LOG_INTERVAL, seeded_generator
+from .steps import LOG_INTERVAL, WARMUP_LR, seeded_generator
 
 RATES, DECAYS, BATCHES = (1e-3, 1e-4), (0., 1e-2, 1e-4), (8, 32)
-WARMUP, WARMUP_LR = 50, 1e-5
+WARMUP = 50  # steps
 INTERVAL = 100  # steps between evaluations
 BETAS, EPS = (0.9, 0.999), 1e-8  # of AdamW
 

@@ -1,13 +1,14 @@
 """Gradient steps of heads on cached features."""
 import math
 import time
-from typing import Callable, Iterable, Iterator, Optional, Tuple
+from typing import Callable, Iterable, Iterator, Optional, Sequence, Tuple
 
 import torch
 from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 LOG_INTERVAL = 10  # seconds
+WARMUP_LR = 1e-5  # of the published trainers' first epoch
 Factor = Callable[[int], float]  # step -> part of the learning rate
 
 
@@ -54,6 +55,33 @@ def minimize(parameters: Iterable[torch.Tensor], optimizer: dict,
     return math.nan if value is None else value.item()
 
 
+def train_epochs(parameters: Sequence[torch.Tensor], optimizer: dict,
+                 features: torch.Tensor, labels: torch.Tensor, size: int,
+                 epochs: int, loss: Callable[..., torch.Tensor]) -> float:
+    """Train as CoOp's trainer does, on which others are built.
+
+    A first epoch at 1e-5, then half a cosine by epochs; a smaller last batch
+    is left out.
+
+    Args:
+        parameters: What is learned.
+        optimizer: As of :func:`minimize`.
+        features: (V, n, E), V views of n images.
+        labels: (n, ).
+        size: Images of a batch.
+        epochs: Passes over all images.
+        loss: Gives the loss of features (B, E) and labels (B, ).
+
+    Returns:
+        The last loss.
+    """
+    per = max(1, len(labels) // size)
+    return minimize(
+        parameters, optimizer,
+        draw_batches(features, labels, size, epochs, drop_last=True), loss,
+        epochs * per, cosine(epochs, per, WARMUP_LR / optimizer['lr']))
+
+
 def draw_batches(features: torch.Tensor, labels: torch.Tensor, size: int,
                  epochs: int, drop_last: bool = False
                  ) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
@@ -82,13 +110,6 @@ def draw_batches(features: torch.Tensor, labels: torch.Tensor, size: int,
 def seeded_generator() -> torch.Generator:
     """A generator that repeats itself: what was selected is fitted again."""
     return torch.Generator().manual_seed(torch.initial_seed())
-
-
-def count_batches(images: int, size: int, drop_last: bool = False) -> int:
-    """Batches of an epoch of :func:`draw_batches`."""
-    if drop_last:
-        return max(1, images // size)
-    return -(-images // size)
 
 
 def cosine(total: int, per: int = 1, warmup: Optional[float] = None

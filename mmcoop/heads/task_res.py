@@ -10,9 +10,7 @@ import torch.nn.functional as F
 
 from ..registry import MODELS
 from .fitted import FeatureHead, new_parameter
-from .steps import cosine, count_batches, draw_batches, minimize
-
-WARMUP_LR = 1e-5
+from .steps import train_epochs
 
 
 @MODELS.register_module()
@@ -46,19 +44,17 @@ class TaskResHead(FeatureHead):
     def learn(self, train: Any) -> dict:
         text = self.class_features()
         residual = torch.zeros_like(text, requires_grad=True)
-        n = len(train.labels)
-        epochs = self.epochs or (100 if n <= 4 * len(text) else 200)
-        per = count_batches(n, self.batch_size, drop_last=True)
+        few = len(train.labels) <= 4 * len(text)
+        epochs = self.epochs or (100 if few else 200)
 
         def loss(features: torch.Tensor, labels: torch.Tensor):
             return F.cross_entropy(
                 self.compute(features, text, residual), labels)
 
-        last = minimize(
+        last = train_epochs(
             [residual], dict(type='Adam', lr=self.lr, weight_decay=5e-4),
-            draw_batches(self.normalize(train.views), train.labels,
-                         self.batch_size, epochs, drop_last=True),
-            loss, epochs * per, cosine(epochs, per, WARMUP_LR / self.lr))
+            self.normalize(train.views), train.labels, self.batch_size,
+            epochs, loss)
         self.assign('residual', residual)
         return dict(loss=last)
 

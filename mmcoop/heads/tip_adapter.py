@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from ..registry import MODELS
 from .fitted import LOGITS, FeatureHead, Values, new_parameter
-from .steps import cosine, count_batches, draw_batches, minimize
+from .steps import cosine, draw_batches, minimize
 
 GIB = 1 << 30
 PRODUCT = 256  # classes up to which a matrix product is the faster sum
@@ -135,8 +135,7 @@ class TipAdapterFHead(TipAdapterHead):
                                beta)
             return F.cross_entropy(logits, labels)
 
-        total = self.epochs * count_batches(len(train.labels),
-                                            self.batch_size)
+        total = self.epochs * -(-len(train.labels) // self.batch_size)
         last = minimize(
             [keys], dict(type='AdamW', lr=self.lr, eps=1e-4,
                          weight_decay=0.01),
