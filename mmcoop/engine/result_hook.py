@@ -85,8 +85,7 @@ class ResultHook(Hook):
         """Describe what selected the reported model, and on which images."""
         if runner.iter:  # trained here: the last epoch is reported
             how, is_best = find_selection(runner.cfg), False
-            fitted_on = getattr(runner.train_loop, 'fitted', {}).get(
-                'selected_on')
+            fitted_on = None  # FitLoop's results say it themselves
         else:
             trained_on = self.trained_on or {}
             how, fitted_on = trained_on.get('selects'), trained_on.get(
