@@ -94,7 +94,7 @@ def test_amp_is_refused(tmp_path):
 
 
 WORKER = '''
-import sys, torch, torch.distributed as dist, torch.nn as nn
+import gc, sys, torch, torch.distributed as dist, torch.nn as nn
 sys.path.insert(0, {root!r})
 from mmengine.model import MMDistributedDataParallel
 from tests.engine.test_gradient_rule import Larger, losses_of
@@ -111,6 +111,10 @@ for _ in range(2):
     wrapper.update_params(loss)
 torch.save(torch.cat([p.detach().flatten() for p in model.parameters()]),
            f'{out}/{{dist.get_rank()}}.pt')
+# a thread of gloo that outlives the interpreter may abort it: as FewShotRunner
+del model, wrapper, loss
+gc.collect()
+dist.barrier()
 dist.destroy_process_group()
 '''
 
