@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from ..conftest import ROOT
 
@@ -35,3 +36,22 @@ def test_runs(script, small_clip, tmp_path):
         assert all(value > 0 for key, value in row.items()
                    if key.endswith(('(s)', 'seconds', 'times faster',
                                     'times smaller', 'images/s')))
+
+
+@pytest.mark.slow
+def test_on_gpu_without_one(tmp_path):
+    """The script for a GPU machine works: two of its parts, made tiny."""
+    out = tmp_path / 'table.md'
+    script = str(ROOT / 'tools/benchmarks/on_gpu.py')
+    subprocess.run([
+        sys.executable, script, '--device', 'cpu', '--quick', '--only',
+        'ImageNet-shaped', 'AMP', 'precision', '--out', str(out)
+    ], check=True, timeout=300, stdout=subprocess.DEVNULL)
+    table = out.read_text()
+    assert '| ImageNet-shaped, 2 epochs | done | epoch 1: loss ' in table
+    assert '| one epoch, AMP | not run | mixed precision needs' in table
+    assert '| benchmarks/precision.py | fp32 |' in table
+    if not torch.cuda.is_available():
+        done = subprocess.run([sys.executable, script], capture_output=True,
+                              text=True)
+        assert done.returncode == 1 and 'PyTorch sees no GPU' in done.stderr

@@ -1,0 +1,141 @@
+"""What differs on a GPU: python -m pytest -m gpu.
+
+Without a GPU they are skipped; MMCOOP_TEST_DEVICE=cpu runs them on CPU, which
+shows only that the tests themselves work.
+"""
+import json
+import os
+import subprocess
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.registry import RUNNERS
+from mmpretrain.registry import MODELS
+
+from mmcoop.clip import load_clip
+from mmcoop.clip.plain import encode_plain
+from mmcoop.protocol.execute import tool_main
+
+from .conftest import ROOT, custom_config
+from .engine.test_runner import train
+
+DEVICE = os.environ.get('MMCOOP_TEST_DEVICE', 'cuda')
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        DEVICE == 'cuda' and not torch.cuda.is_available(), reason='no GPU')
+]
+on_gpu_alone = pytest.mark.skipif(DEVICE != 'cuda', reason='no GPU')
+NAMES = ['kite (bird of prey)', 'T-shirt', 'dog', "jack-o'-lantern"] * 8
+
+
+def assert_near(ours, theirs, tolerance=1e-4):
+    """Within a part of the values' scale: kernels sum in other orders."""
+    theirs = theirs.detach().float().cpu()
+    error = (ours.detach().float().cpu() - theirs).abs().max().item()
+    assert error <= tolerance * theirs.abs().max().item(), error
+
+
+def gradient(prompt, features):
+    weights = torch.linspace(-1, 1, features.numel(), device=features.device)
+    loss = (F.normalize(features, dim=-1) * weights.view_as(features)).sum()
+    return torch.autograd.grad(loss, prompt.ctx)[0]
+
+
+@pytest.mark.parametrize('position', ['end', 'middle', 'front'])
+@pytest.mark.parametrize('class_specific', [False, True])
+def test_text_engine_equals_plain_path(small_clip, position, class_specific):
+    tower = load_clip(**small_clip).text_tower.to(DEVICE)
+    prompt = MODELS.build(dict(
+        type='mmcoop.ContextPrompt', n_ctx=4, class_specific=class_specific,
+        class_token_position=position))
+    prompt.setup(tower)
+    prompt.to(DEVICE).set_classes(NAMES, tower)
+    ours = tower(prompt(tower)[0])
+    plain = encode_plain(tower, prompt(tower)[0])
+    assert ours.device.type == DEVICE
+    assert_near(ours, plain)
+    assert_near(gradient(prompt, ours), gradient(prompt, plain))
+
+
+def test_golden_values(vit_file, golden):
+    """Logits and the gradient of the published code, computed on the GPU."""
+    values, info = golden
+    case = 'vit/M4_end_unified'
+    model = MODELS.build(dict(
+        type='mmcoop.CoOp', clip=dict(pretrained=vit_file),
+        head=dict(type='mmcoop.PromptLearnerHead',
+                  prompt=dict(type='mmcoop.ContextPrompt', n_ctx=4))))
+    model.set_classes(info['class_names'])
+    model.head.prompt.ctx.data.copy_(values[f'{case}/ctx'])
+    model.to(DEVICE).train()
+    logits = model.head(model.extract_feat(values['images'].to(DEVICE)))
+    assert_near(logits, values[f'{case}/logits'])
+    F.cross_entropy(logits, values['labels'].to(DEVICE).long()).backward()
+    assert_near(model.head.prompt.ctx.grad, values[f'{case}/ctx_grad'])
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'cached_views': 6}, {'model.clip.precision': 'bf16'},
+    {'model.clip.precision': 'fp16'}, {'model.head.text_memory': 1e-3},
+    pytest.param({'optim_wrapper.type': 'AmpOptimWrapper'},
+                 marks=on_gpu_alone)
+], ids=['fp32', 'cached_views', 'bf16', 'fp16', 'text_memory', 'amp'])
+def test_trains(tmp_path, photos, small_clip, options):
+    runner, rows = train(custom_config(tmp_path, photos, small_clip,
+                                       max_epochs=30, **options))
+    assert next(runner.model.parameters()).device.type == DEVICE
+    losses = torch.tensor([loss for *_, loss in rows])
+    assert losses[-20:].mean() < losses[:20].mean()
+    result = json.loads((tmp_path / 'work/result.json').read_text())
+    assert ('gpu' in result['peak_memory_mib']) == (DEVICE == 'cuda')
+
+
+@pytest.mark.parametrize('head', ['gda', 'tip-adapter', 'lp++', 'taskres'])
+def test_heads_equal_those_of_the_cpu(tmp_path, photos, small_clip, head):
+    """The same features give the same scores on both."""
+    cfg = custom_config(tmp_path, photos, small_clip, 'custom', head=head,
+                        selection='fixed')
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    head = runner.model.head
+    features = torch.randn(64, head.in_channels,
+                           generator=torch.Generator().manual_seed(0))
+    scores = head((features.to(DEVICE), ))
+    assert scores.device.type == DEVICE
+    assert_near(scores, head.cpu()((features, )))
+
+
+@on_gpu_alone
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='one GPU')
+def test_two_gpus(tmp_path, photos, small_clip):
+    """DDP over NCCL ends with the context that one process learns."""
+    contexts = []
+    for ranks in (1, 2):
+        cfg = custom_config(
+            tmp_path / str(ranks), photos, small_clip,
+            **{'train_dataloader.batch_size': 4 // ranks})
+        cfg.work_dir = str(tmp_path / f'work{ranks}')
+        path = tmp_path / f'config{ranks}.py'
+        cfg.dump(path)
+        subprocess.run(['bash', str(ROOT / 'tools/dist_train.sh'), str(path),
+                        str(ranks)], check=True, timeout=300)
+        state = torch.load(tmp_path / f'work{ranks}/epoch_6.pth',
+                           map_location='cpu', weights_only=True)
+        contexts.append(state['state_dict']['head.prompt.ctx'])
+    assert_near(contexts[1], contexts[0], 1e-3)
+
+
+def test_adaptation_at_test_time(tmp_path, photos, small_clip, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    tool_main(ROOT / 'tools/test.py')([
+        'configs/coop/coop_vit-b16_16shot_custom.py', '--tta', 'tpt',
+        '--work-dir', str(tmp_path / 'out'), '--cfg-options',
+        f'data_root={photos}', 'num_workers=0', 'tta_model.views=8',
+        'test_dataloader.persistent_workers=False',
+        'model.head.prompt.ctx_init=a photo of a',
+        f'model.clip.model_name={small_clip["model_name"]}',
+        f'model.clip.pretrained={small_clip["pretrained"]}'])
+    result = json.loads((tmp_path / 'out/result_test.json').read_text())
+    assert result['tta']['top1_without'] >= 0
