@@ -16,6 +16,8 @@ custom_hooks = [
     dict(type='mmcoop.ResultHook'),  # result.json
     # val and test images are encoded once, for all runs
     dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
+    # how far a context has gone, and its nearest words
+    dict(type='mmcoop.ContextHook'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -33,9 +35,9 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'))
 randomness = dict(seed='${seed}', deterministic=False)
 
-# TensorBoard too: inherit _base_/tensorboard.py after this file
+# add dict(type='TensorboardVisBackend') or dict(type='WandbVisBackend')
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+visualizer = dict(type='UniversalVisualizer', vis_backends='${vis_backends}')
 
 log_level = 'INFO'
 load_from = None

@@ -22,4 +22,5 @@ custom_hooks = [
     dict(type='mmcoop.ResultHook'),
     dict(type='mmcoop.CompareZeroShotHook', templates='a photo of a {}.'),
     dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
+    dict(type='mmcoop.ContextHook'),
 ]

@@ -2,6 +2,7 @@
 from .adaptation_hook import AdaptationHook
 from .checkpoint_hook import SafeCheckpointHook
 from .compare_hook import CompareZeroShotHook
+from .context_hook import ContextHook
 from .data_hooks import ClassNamesHook, EpochHook
 from .feature_hook import FeatureCacheHook
 from .fit_loop import FitLoop
@@ -16,8 +17,8 @@ from .step_loop import StepLoop
 from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 
 __all__ = [
-    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'EpochHook',
-    'FeatureCacheHook', 'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
+    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'ContextHook',
+    'EpochHook', 'FeatureCacheHook', 'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
     'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
     'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
     'SafeCheckpointHook', 'StepLoop', 'TextConsistency', 'TwoStageCosineLR',

@@ -9,10 +9,10 @@ from mmengine.registry import RUNNERS
 from mmcoop.clip import load_clip
 from mmcoop.heads import PromptLearnerHead
 from mmcoop.prompts import ContextPrompt
-from mmcoop.protocol import read_prompt as module
+from mmcoop.prompts import nearest_words as module
+from mmcoop.prompts.nearest_words import nearest_words, spell
 from mmcoop.protocol.read_prompt import (as_tables, find_classes,
-                                         nearest_words, phrase_similarity,
-                                         read_prompt, spell)
+                                         phrase_similarity, read_prompt)
 
 from ..conftest import ROOT, custom_config
 

@@ -154,16 +154,3 @@ def test_inferencer_and_get_model(run):
     image = next((work.parent / 'photos/snow').glob('*.png'))
     prediction = inferencer(str(image))[0]
     assert prediction['pred_class'] in ('grass', 'red_fox', 'snow')
-
-
-@pytest.mark.slow
-def test_tensorboard(run, tmp_path):
-    pytest.importorskip('tensorboard')
-    _, options = run
-    (tmp_path / 'tb.py').write_text(
-        f"_base_ = ['{ROOT / CONFIG}']\n"
-        f"{(ROOT / 'configs/_base_/tensorboard.py').read_text()}")
-    done = tool('train.py', tmp_path / 'tb.py', '--work-dir', tmp_path / 'w',
-                '--no-validate', '--cfg-options', *options, 'max_epochs=1')
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert list((tmp_path / 'w').rglob('events.out.tfevents*'))
