@@ -17,10 +17,11 @@ from .step_loop import StepLoop
 from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 
 __all__ = [
-    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'ContextHook',
-    'EpochHook', 'FeatureCacheHook', 'FewShotRunner', 'FitLoop', 'GaussianAverageHook',
-    'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
-    'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
-    'SafeCheckpointHook', 'StepLoop', 'TextConsistency', 'TwoStageCosineLR',
-    'TwoStageHead', 'TwoStageHook', 'ZeroShotDistillation'
+    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook',
+    'ContextHook', 'EpochHook', 'FeatureCacheHook', 'FewShotRunner',
+    'FitLoop', 'GaussianAverageHook', 'GradientRuleOptimWrapper',
+    'ImageConsistency', 'LearnedOnlyConstructor', 'LogitConsistency',
+    'ProGradOptimWrapper', 'ResultHook', 'SafeCheckpointHook', 'StepLoop',
+    'TextConsistency', 'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook',
+    'ZeroShotDistillation'
 ]
