@@ -1,7 +1,9 @@
 """Show or clear the cache of image features: python tools/feature_cache.py.
 
 The cache is the folder $MMCOOP_CACHE or ~/.cache/mmcoop. It only saves time:
-features that were cleared are computed again when they are needed.
+features that were cleared are computed again when they are needed. Above
+$MMCOOP_CACHE_LIMIT GiB (20; 0: any size) those that were used least recently
+are removed by the next run that adds some.
 """
 import argparse
 import time

@@ -18,6 +18,7 @@ custom_hooks = [
     dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
     # how far a context has gone, and its nearest words
     dict(type='mmcoop.ContextHook'),
+    dict(type='mmcoop.FiniteLossHook'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

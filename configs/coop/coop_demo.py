@@ -23,4 +23,5 @@ custom_hooks = [
     dict(type='mmcoop.CompareZeroShotHook', templates='a photo of a {}.'),
     dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
     dict(type='mmcoop.ContextHook'),
+    dict(type='mmcoop.FiniteLossHook'),
 ]

@@ -5,6 +5,7 @@ from .compare_hook import CompareZeroShotHook
 from .context_hook import ContextHook
 from .data_hooks import ClassNamesHook, EpochHook
 from .feature_hook import FeatureCacheHook
+from .finite_hook import FiniteLossHook
 from .fit_loop import FitLoop
 from .gradient_rule import GradientRuleOptimWrapper
 from .optim import LearnedOnlyConstructor
@@ -19,9 +20,10 @@ from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 __all__ = [
     'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook',
     'ContextHook', 'EpochHook', 'FeatureCacheHook', 'FewShotRunner',
-    'FitLoop', 'GaussianAverageHook', 'GradientRuleOptimWrapper',
-    'ImageConsistency', 'LearnedOnlyConstructor', 'LogitConsistency',
-    'ProGradOptimWrapper', 'ResultHook', 'SafeCheckpointHook', 'StepLoop',
-    'TextConsistency', 'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook',
+    'FiniteLossHook', 'FitLoop', 'GaussianAverageHook',
+    'GradientRuleOptimWrapper', 'ImageConsistency',
+    'LearnedOnlyConstructor', 'LogitConsistency', 'ProGradOptimWrapper',
+    'ResultHook', 'SafeCheckpointHook', 'StepLoop', 'TextConsistency',
+    'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook',
     'ZeroShotDistillation'
 ]

@@ -2,17 +2,19 @@
 import atexit
 import gc
 import os
+from pathlib import Path
 from typing import Any, Optional
 
 import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import get_world_size, is_distributed
+from mmengine.dist import get_world_size, is_distributed, is_main_process
 from mmengine.runner import Runner
 
 from ..clip import TowerAdapter
 from ..config import find_model, resolve
+from ..files import remove_leftovers, replacing
 from ..registry import DATASETS, MODELS, RUNNERS
 
 
@@ -56,6 +58,8 @@ class FewShotRunner(Runner):
         if FewShotRunner.count > 1 and quick.get('experiment_name') is None:
             quick.experiment_name = f'run{FewShotRunner.count}'
         return super().from_cfg(quick)
+
+    last_checkpoint: Optional[str] = None  # that was saved or resumed from
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise gloo where mmengine would require CUDA."""
@@ -123,6 +127,29 @@ class FewShotRunner(Runner):
                 loader['dataset'] = DATASETS.build(loader['dataset'])
             loader['dataset'].full_init()
             set_classes_from(loader['dataset'], model)
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args,
+                        **kwargs) -> None:
+        """Save a checkpoint that is whole or not there."""
+        if '://' in out_dir or not is_main_process():
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with replacing(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+        self.last_checkpoint = os.path.join(out_dir, filename)
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        super().resume(filename, *args, **kwargs)
+        self.last_checkpoint = filename
+
+    def dump_config(self) -> None:
+        """Write the config into the work folder, whole or not."""
+        if not is_main_process():
+            return
+        remove_leftovers(self.work_dir)
+        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
+        with replacing(Path(self.work_dir) / name) as temporary:
+            temporary.write_text(self.cfg.dump(), encoding='utf-8')
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
         """Load a checkpoint that holds tensors and plain values only.

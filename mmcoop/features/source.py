@@ -24,6 +24,7 @@ from . import keys as hashing
 from .compute import Item, encode_images, gather_features, log_progress
 from .dataset import FeatureDataset, FeatureLoader
 from .keys import HashCache, NotCacheable
+from .limit import get_cache_limit, limit_cache
 from .store import FeatureStore, get_cache_folder
 
 # names of transforms of PACKAGES, whose versions are part of the store's key;
@@ -71,6 +72,7 @@ class FeatureSource:
                  all_images: bool = False) -> None:
         check_model(model)
         check_loader(loader, views)
+        get_cache_limit()  # a wrong value shows before the work
         self.model, self.loader, self.images = model, loader, loader.dataset
         self.autocast, self.views = autocast, views
         self.all_images = all_images or views is not None
@@ -109,6 +111,8 @@ class FeatureSource:
                 **self.identity))
         features, found, computed = gather_features(
             self.keys, store, self._encode, shared=self.all_images)
+        if store is not None and computed:
+            limit_cache(self.folder.parents[1], store.used)
         where = self.folder or f'for this run only: {self.uncacheable_reason}'
         print_log(
             f'Features of {len(self.indices)} images'

@@ -8,6 +8,7 @@ write the same features; both parts are correct.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -22,12 +23,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ..files import replacing
+
 if TYPE_CHECKING:  # importing it takes a second: tools/feature_cache.py
     import torch
 
 META = 'meta.json'
+PART = 'part-*.safetensors'
 OWN_FILES = re.compile(r'part-[0-9a-f]{32}\.safetensors'
-                       r'|\.[0-9a-f]{32}\.tmp|meta\.json')
+                       r'|\.[\w.-]*[0-9a-f]{32}\.tmp|meta\.json')
 OWN_FOLDERS = re.compile(r'[0-9a-f]{20}')
 
 
@@ -49,6 +53,7 @@ class FeatureStore:
     def __init__(self, folder: Path, meta: dict) -> None:
         self.folder = folder
         self.writable = True
+        self.used = []  # parts that were read or written
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / META).exists():
@@ -71,7 +76,7 @@ class FeatureStore:
         wanted = {}  # equal images have equal keys
         for i, key in enumerate(keys):
             wanted.setdefault(key, []).append(i)
-        for path in sorted(self.folder.glob('part-*.safetensors')):
+        for path in sorted(self.folder.glob(PART)):
             if not wanted:
                 return
             try:
@@ -79,10 +84,13 @@ class FeatureStore:
             except FileNotFoundError:  # cleared by another process
                 continue
             except (OSError, SafetensorError, ValueError) as error:
-                _warn(f'{path} cannot be read and is left out; remove it. '
-                      f'[{error}]')
+                warn(f'{path} cannot be read and is left out; remove it. '
+                     f'[{error}]')
                 continue
             if positions:
+                self.used.append(path)
+                with contextlib.suppress(OSError):
+                    os.utime(path)  # see limit_cache
                 yield positions, features
 
     def write(self, keys: Sequence[bytes], features: torch.Tensor) -> None:
@@ -96,28 +104,22 @@ class FeatureStore:
             return
         raw = np.frombuffer(b''.join(keys), np.uint8).reshape(len(keys), 32)
         part = save(dict(keys=raw, features=features.numpy()))
+        name = f'part-{uuid.uuid4().hex}.safetensors'
         try:
-            self._write_file(f'part-{uuid.uuid4().hex}.safetensors', part)
+            self._write_file(name, part)
+            self.used.append(self.folder / name)
         except OSError as error:
             self._stop_writing(error)
 
     def _write_file(self, name: str, content: bytes) -> None:
-        """Write a file completely or not at all, even if power fails."""
-        temporary = self.folder / f'.{uuid.uuid4().hex}.tmp'
-        try:
-            with open(temporary, 'wb') as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.folder / name) as temporary:
+            temporary.write_bytes(content)
 
     def _stop_writing(self, error: OSError) -> None:
         self.writable = False
-        _warn(f'the feature cache {self.folder} cannot be written to '
-              f'[{error}]: new features are kept for this run only. Set '
-              'MMCOOP_CACHE to another folder to keep them.')
+        warn(f'the feature cache {self.folder} cannot be written to '
+             f'[{error}]: new features are kept for this run only. Set '
+             'MMCOOP_CACHE to another folder to keep them.')
 
 
 def _read_part(path: Path, wanted: Dict[bytes, List[int]]
@@ -141,7 +143,8 @@ def _read_part(path: Path, wanted: Dict[bytes, List[int]]
         return positions, part.get_tensor('features')[rows]
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Log a warning."""
     from mmengine.logging import print_log  # imports torch
     print_log(message, 'current', logging.WARNING)
 
