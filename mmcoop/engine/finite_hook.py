@@ -55,8 +55,9 @@ def _message(runner, what: str) -> str:
     rates = {f'{rate:g}' for values in optimizer.get_lr().values()
              for rate in values} if hasattr(optimizer, 'get_lr') else ()
     last = getattr(runner, 'last_checkpoint', None)
+    rates = f', learning rate {", ".join(sorted(rates))}' if rates else ''
     return (
-        what + (f', learning rate {", ".join(sorted(rates))}. ' if rates else '. ')
+        f'{what}{rates}. '
         + (f'The last good checkpoint is {last}. ' if last else
            'No checkpoint was saved before. ')
         + 'Try a smaller optim_wrapper.optimizer.lr, '
