@@ -5,7 +5,8 @@
 """
 import inspect
 import os
-from typing import Any, List, Optional
+from dataclasses import asdict
+from typing import Any, List
 
 import torch.nn as nn
 from mmengine.config import Config
@@ -47,31 +48,41 @@ def make_model_record(runner) -> dict:
     described = find_model(cfg)
     if 'type' not in described:
         raise NotPlain('the runner got a model, and no config of it')
-    dataset = find_test_dataset(cfg)
-    pipeline = to_plain(dataset.get('pipeline') or [], 'test_pipeline')
+    described = to_plain(described, 'model')
+    if described.get('clip'):  # whatever its files say where it is used
+        wanted = asdict(model.clip_preprocessing)
+        del wanted['is_known']
+        described['clip'].update(wanted)
+    pipeline = to_plain(find_test_pipeline(cfg), 'test_pipeline')
     backbone = model.backbone
     return dict(
         format=FORMAT,
         version=mmcoop.__version__,
         method=name_method(cfg, model),
-        model=to_plain(described, 'model'),
+        model=described,
         classes=find_classes(runner, model),
         test_pipeline=pipeline,
         preprocessing=describe_preprocessing(model, pipeline),
         temperature=getattr(model.head, 'temperature', None),
         image_tower=backbone.fingerprint()
         if isinstance(backbone, FrozenModule) else None,
-        exif_rotation=type_name(dataset) == 'FolderDataset')
+        exif_rotation=_rotates(runner.train_dataloader.dataset))
 
 
-def find_test_dataset(cfg: Config) -> dict:
-    """The config of the test images, inside wrappers that have no pipeline."""
+def find_test_pipeline(cfg: Config) -> List[dict]:
+    """The transforms of the test images, also inside wrappers."""
     for name in ('test_dataloader', 'val_dataloader'):
         loader = cfg.get(name) or {}
         for part in datasets_in(loader.get('dataset')):
             if part.get('pipeline'):
-                return part
-    return {}
+                return part['pipeline']
+    return []
+
+
+def _rotates(images: Any) -> bool:
+    """Whether images are rotated by their EXIF orientation."""
+    return hasattr(images, 'get_data_info') and bool(
+        images.get_data_info(0).get('exif_rotation'))
 
 
 def find_classes(runner, model: nn.Module) -> List[str]:
@@ -98,12 +109,11 @@ def describe_preprocessing(model: nn.Module, pipeline: List[dict]) -> dict:
     about = dict(size=None, resize_mode=None, interpolation=None, mean=None,
                  std=None)
     steps = {type_name(step): step for step in pipeline}
-    edge, crop = steps.get('ResizeEdge'), steps.get('CenterCrop')
-    if len(steps) == 4 and edge and crop and \
-            edge.get('edge', 'short') == 'short' and \
-            edge.get('scale') == crop.get('crop_size'):
-        about.update(size=edge['scale'], resize_mode='shortest',
-                     interpolation=edge.get('interpolation', 'bilinear'))
+    resize = steps.get('CLIPResize')
+    if list(steps) == ['LoadImage', 'CLIPResize', 'PackInputs']:
+        about.update(size=resize['scale'],
+                     resize_mode=resize.get('resize_mode', 'shortest'),
+                     interpolation=resize.get('interpolation', 'bicubic'))
     for name in ('mean', 'std'):
         value = getattr(model.data_preprocessor, name, None)
         if value is not None:
