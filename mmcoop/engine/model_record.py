@@ -37,9 +37,8 @@ def make_model_record(runner) -> dict:
     Returns:
         ``format``, ``version``, ``method``, ``model`` (its config),
         ``classes``, ``test_pipeline``, ``preprocessing``
-        (:func:`describe_preprocessing`), ``temperature``, ``image_tower``
-        (the fingerprint of the frozen one, or None) and ``exif_rotation``
-        (whether test images were rotated by their EXIF orientation).
+        (:func:`describe_preprocessing`), ``temperature`` and ``image_tower``
+        (the fingerprint of the frozen one, or None).
 
     Raises:
         NotPlain: The model is not described by the config of the run.
@@ -65,8 +64,7 @@ def make_model_record(runner) -> dict:
         preprocessing=describe_preprocessing(model, pipeline),
         temperature=getattr(model.head, 'temperature', None),
         image_tower=backbone.fingerprint()
-        if isinstance(backbone, FrozenModule) else None,
-        exif_rotation=_rotates(runner.train_dataloader.dataset))
+        if isinstance(backbone, FrozenModule) else None)
 
 
 def find_test_pipeline(cfg: Config) -> List[dict]:
@@ -77,12 +75,6 @@ def find_test_pipeline(cfg: Config) -> List[dict]:
             if part.get('pipeline'):
                 return part['pipeline']
     return []
-
-
-def _rotates(images: Any) -> bool:
-    """Whether images are rotated by their EXIF orientation."""
-    return hasattr(images, 'get_data_info') and bool(
-        images.get_data_info(0).get('exif_rotation'))
 
 
 def find_classes(runner, model: nn.Module) -> List[str]:
@@ -108,12 +100,18 @@ def describe_preprocessing(model: nn.Module, pipeline: List[dict]) -> dict:
     """
     about = dict(size=None, resize_mode=None, interpolation=None, mean=None,
                  std=None)
-    steps = {type_name(step): step for step in pipeline}
-    resize = steps.get('CLIPResize')
-    if list(steps) == ['LoadImage', 'CLIPResize', 'PackInputs']:
+    names = [type_name(step) for step in pipeline]
+    resize = pipeline[1] if len(pipeline) > 1 else {}
+    if names == ['LoadImage', 'CLIPResize', 'PackInputs']:
         about.update(size=resize['scale'],
                      resize_mode=resize.get('resize_mode', 'shortest'),
                      interpolation=resize.get('interpolation', 'bicubic'))
+    elif names == ['LoadImage', 'ResizeEdge', 'CenterCrop', 'PackInputs'] \
+            and resize['scale'] == pipeline[2].get('crop_size') \
+            and resize.get('edge', 'short') == 'short' \
+            and resize.get('backend') == 'pillow':  # configs before 0.6
+        about.update(size=resize['scale'], resize_mode='shortest',
+                     interpolation=resize.get('interpolation', 'bilinear'))
     for name in ('mean', 'std'):
         value = getattr(model.data_preprocessor, name, None)
         if value is not None:
