@@ -71,12 +71,13 @@ def predict(args: argparse.Namespace) -> int:
     """Predict, print and write; returns how many files cannot be read."""
     # of mmcv-lite: mmpretrain imports what nothing here needs
     warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
-    from mmcoop import apis
+    from mmcoop.apis import load
+    from mmcoop.apis import predict as apis
     files = list(apis.read_list(sys.stdin)) if '-' in args.paths else []
     files += apis.find_images(path for path in args.paths if path != '-')
     names = args.classes and apis.read_names(args.classes)
     with quiet():
-        classifier = apis.load(args.checkpoint, args.clip, args.device)
+        classifier = load(args.checkpoint, args.clip, args.device)
         if names:
             classifier.set_classes(names)
         predictions = apis.predict_files(

@@ -125,7 +125,6 @@ def read_record(content: Any, path: Path) -> dict:
 def _build(config: dict, checkpoint: Path, clip: Optional[Clip]) -> Any:
     """Build a model, with the CLIP that is found here."""
     config = ConfigDict(config)
-    config.pop('init_cfg', None)  # the checkpoint has the weights
     head = config.get('head') or {}
     owner = config if 'clip' in config else head
     if 'clip' in owner:

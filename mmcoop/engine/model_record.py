@@ -54,7 +54,7 @@ def make_model_record(runner) -> dict:
         del wanted['is_known']
         described['clip'].update(wanted)
     pipeline = to_plain(find_test_pipeline(cfg), 'test_pipeline')
-    backbone = model.backbone
+    backbone = getattr(model, 'backbone', None)
     return dict(
         format=FORMAT,
         version=mmcoop.__version__,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import mmpretrain.registry
 import numpy as np
 import pytest
 import torch
@@ -276,7 +277,8 @@ class TestRefused:
             mmcoop.load(edit(format=2))
 
     @pytest.mark.parametrize('kind', [
-        'evil.Model', 'mmcoop.evil.Model', 'os.system', 'evil', 7])
+        'evil.Model', 'mmcoop.evil.Model', 'os.system', 'evil', 7,
+        'mmpretrain.evil_function'])
     def test_unregistered_types_import_nothing(self, kind, edit, tmp_path,
                                                monkeypatch):
         for place in ('evil.py', 'evil/__init__.py', 'evil/registry.py'):
@@ -284,6 +286,9 @@ class TestRefused:
             (tmp_path / place).write_text(f'open({str(tmp_path / "ran")!r}, '
                                           '"w")\nclass Model: pass')
         monkeypatch.syspath_prepend(tmp_path)
+        # as mmpretrain registers what transformers builds
+        monkeypatch.setitem(mmpretrain.registry.MODELS._module_dict,
+                            'evil_function', lambda: (tmp_path / 'ran').touch)
         head = dict(type='mmcoop.PromptLearnerHead', prompt=dict(type=kind))
         for changes in (
                 dict(model__type=kind), dict(model__head=head),
