@@ -10,15 +10,16 @@ from .norms import LayerNorms
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
+from .to_mmpretrain import ConvertedViT, convert_vit
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError
 
 __all__ = [
-    'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
-    'FrozenModule', 'ImageTower', 'LayerNorms', 'LearnedImageTower', 'LoRA',
-    'Projection', 'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer',
-    'TowerAdapter', 'keep_clips', 'load_clip', 'read_architecture',
-    'split_projection'
+    'Architecture', 'CLIPLoadError', 'ConvertedViT', 'EndingLayout',
+    'FrozenCLIP', 'FrozenModule', 'ImageTower', 'LayerNorms',
+    'LearnedImageTower', 'LoRA', 'Projection', 'PromptSet', 'TextDivider',
+    'TextTower', 'Tokenizer', 'TowerAdapter', 'convert_vit', 'keep_clips',
+    'load_clip', 'read_architecture', 'split_projection'
 ]
 
 
