@@ -4,13 +4,13 @@ from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
-from .image_tower import ImageTower, LearnedImageTower
+from .image_tower import ImageTower, LearnedImageTower, build_image_tower
 from .low_rank import LoRA
 from .norms import LayerNorms
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
-from .to_mmpretrain import ConvertedViT, convert_vit
+from .to_mmpretrain import ConvertedViT, convert_clip, convert_vit, revert_vit
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError
 
@@ -18,8 +18,9 @@ __all__ = [
     'Architecture', 'CLIPLoadError', 'ConvertedViT', 'EndingLayout',
     'FrozenCLIP', 'FrozenModule', 'ImageTower', 'LayerNorms',
     'LearnedImageTower', 'LoRA', 'Projection', 'PromptSet', 'TextDivider',
-    'TextTower', 'Tokenizer', 'TowerAdapter', 'convert_vit', 'keep_clips',
-    'load_clip', 'read_architecture', 'split_projection'
+    'TextTower', 'Tokenizer', 'TowerAdapter', 'build_image_tower',
+    'convert_clip', 'convert_vit', 'keep_clips', 'load_clip',
+    'read_architecture', 'revert_vit', 'split_projection'
 ]
 
 
