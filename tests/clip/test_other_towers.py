@@ -1,4 +1,4 @@
-"""Text towers other than CLIP's, and other tokenizers: open_clip's features."""
+"""Other text towers than CLIP's, and tokenizers: open_clip's features."""
 import json
 import sys
 
