@@ -3,6 +3,7 @@ tokenizer, the text engine."""
 from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
+from .from_mmpretrain import build_image_tower, revert_vit
 from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
 from .low_rank import LoRA
@@ -11,15 +12,18 @@ from .preprocessing import Preprocessing, read_preprocessing
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
+from .to_mmpretrain import ConvertedViT, convert_clip, convert_vit
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError
 
 __all__ = [
-    'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
-    'FrozenModule', 'ImageTower', 'LayerNorms', 'LearnedImageTower', 'LoRA',
-    'Preprocessing', 'Projection', 'PromptSet', 'TextDivider', 'TextTower',
-    'Tokenizer', 'TowerAdapter', 'keep_clips', 'load_clip',
-    'read_architecture', 'read_preprocessing', 'split_projection'
+    'Architecture', 'CLIPLoadError', 'ConvertedViT', 'EndingLayout',
+    'FrozenCLIP', 'FrozenModule', 'ImageTower', 'LayerNorms',
+    'LearnedImageTower', 'LoRA', 'Preprocessing', 'Projection', 'PromptSet',
+    'TextDivider', 'TextTower', 'Tokenizer', 'TowerAdapter',
+    'build_image_tower', 'convert_clip', 'convert_vit', 'keep_clips',
+    'load_clip', 'read_architecture', 'read_preprocessing', 'revert_vit',
+    'split_projection'
 ]
 
 

@@ -35,6 +35,8 @@ class ImageTower(FrozenModule):
             for name, child in module.named_children():
                 if type(child).__name__ == 'QuickGELU':
                     setattr(module, name, InPlaceQuickGELU())
+        if getattr(visual, 'output_tokens', False):  # CoCa
+            visual.output_tokens = False
         size = visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         if height != width:

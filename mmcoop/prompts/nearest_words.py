@@ -55,4 +55,4 @@ def spell(tokenizer: Tokenizer, token: int) -> str:
     word = tokenizer.decode([token]).strip()
     if word and word.isprintable() and '\ufffd' not in word:
         return word
-    return tokenizer.bpe.decoder[token].replace('</w>', '')
+    return tokenizer.spell(token)
