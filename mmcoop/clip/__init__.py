@@ -4,7 +4,7 @@ from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
-from .image_tower import ImageTower, LearnedImageTower
+from .image_tower import ImageTower, LearnedImageTower, encode_images
 from .low_rank import LoRA
 from .norms import LayerNorms
 from .projection import Projection, split_projection
@@ -18,8 +18,8 @@ __all__ = [
     'Architecture', 'CLIPLoadError', 'ConvertedViT', 'EndingLayout',
     'FrozenCLIP', 'FrozenModule', 'ImageTower', 'LayerNorms',
     'LearnedImageTower', 'LoRA', 'Projection', 'PromptSet', 'TextDivider',
-    'TextTower', 'Tokenizer', 'TowerAdapter', 'convert_vit', 'keep_clips',
-    'load_clip', 'read_architecture', 'split_projection'
+    'TextTower', 'Tokenizer', 'TowerAdapter', 'convert_vit', 'encode_images',
+    'keep_clips', 'load_clip', 'read_architecture', 'split_projection'
 ]
 
 
