@@ -26,8 +26,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
                         help='default: onnx; mmpretrain is a config and a '
                         'checkpoint of its own ImageClassifier')
     parser.add_argument('--out', metavar='FILE',
-                        help='default: beside the checkpoint, with its name '
-                        'and the suffix of the format')
+                        help='default: export/ beside the checkpoint, with '
+                        'its name and the suffix of the format')
     parser.add_argument('--clip', metavar='FILE',
                         help='weights of the CLIP, if they are not where they '
                         'were in training')
@@ -51,12 +51,18 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     """Export; drawn images go into a temporary folder."""
     from mmcoop.apis.export import (SUFFIXES, check_requirements, draw_images,
                                     export, find_images, spread)
-    check_requirements(args.format)
+    check_requirements(args.format, args.with_preprocessing)
     images = spread(find_images(args.images)) if args.images \
         else draw_images(folder)
     from mmcoop.apis.load import find_checkpoint, load
     path = find_checkpoint(args.checkpoint)
-    out = Path(args.out or path.with_suffix(SUFFIXES[args.format]))
+    suffix = SUFFIXES[args.format]
+    out = Path(args.out or path.parent / 'export' / f'{path.stem}{suffix}')
+    if out.suffix != suffix or out.is_dir():
+        raise ValueError(f'--out {out}: give a file with the suffix {suffix}.')
+    if out.with_suffix('.pth').resolve() == path.resolve():
+        raise ValueError(f'--out {out}: its weights would replace the '
+                         f'checkpoint {path}; give another name.')
     clip = dict(precision='fp32')
     if args.clip:
         clip['pretrained'] = args.clip
@@ -81,10 +87,11 @@ def run(args: argparse.Namespace, folder: Path) -> None:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
+    from mmcoop.clip import CLIPLoadError
     with tempfile.TemporaryDirectory() as folder:
         try:
             run(args, Path(folder))
-        except (ImportError, OSError, ValueError) as error:
+        except (CLIPLoadError, ImportError, OSError, ValueError) as error:
             sys.exit(f'export: {error}')
 
 

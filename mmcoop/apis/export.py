@@ -39,12 +39,21 @@ class Samples:
     logits: torch.Tensor
 
 
-def check_requirements(format: str) -> None:
-    """Check that the packages which a format needs are installed.
+def check_requirements(format: str, with_preprocessing: bool = False
+                       ) -> None:
+    """Check what can be checked before a classifier is loaded.
 
     Raises:
-        ImportError: Some are missing; the message says how to get them.
+        ExportError: The format is unknown, or does not go with preprocessing
+            in the graph.
+        ImportError: A package is missing; the message says how to get it.
     """
+    if format not in SUFFIXES:
+        raise ExportError(f'format={format!r}: choose from '
+                          f'{", ".join(SUFFIXES)}.')
+    if with_preprocessing and format == 'mmpretrain':
+        raise ExportError('an mmpretrain config always holds the '
+                          'preprocessing: leave out --with-preprocessing.')
     missing = [name for name in ('onnx', 'onnxruntime')
                if format == 'onnx' and importlib.util.find_spec(name) is None]
     if missing:
@@ -84,13 +93,10 @@ def export(classifier: Classifier, format: str, out: str,
         ImportError: See :func:`check_requirements`.
         OSError: An image cannot be read.
     """
-    check_requirements(format)
+    check_requirements(format, with_preprocessing)
     if getattr(classifier.model.backbone, 'dtype', None) is not None:
         raise ExportError('this classifier computes in half precision: load '
                           "it by clip=dict(precision='fp32').")
-    if with_preprocessing and format == 'mmpretrain':
-        raise ExportError('an mmpretrain config always holds the '
-                          'preprocessing: leave out --with-preprocessing.')
     classifier.model.cpu()
     samples = read_samples(classifier, images)
     graph = ClassifierGraph(classifier.model, classifier.temperature,
@@ -158,10 +164,10 @@ def describe(classifier: Classifier, format: str, with_preprocessing: bool
         exif_rotation=classifier.record.get('exif_rotation', False),
         temperature=classifier.temperature,
         input=dict(name='images', shape=['batch', size, size, 3],
-                   type='uint8', channels='RGB', normalize=False)
+                   type='uint8', channels='RGB', normalized=False)
         if with_preprocessing else
         dict(name='images', shape=['batch', 3, size, size], type='float32',
-             channels='RGB', normalize=True),
+             channels='RGB', normalized=True),
         outputs=['logits', 'probabilities'])
 
 

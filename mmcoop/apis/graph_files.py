@@ -46,7 +46,7 @@ def write_graph(graph: ClassifierGraph, format: str, path: Path,
                               'onnx or torchscript.')
         program = torch.export.export(
             graph, (images, ),
-            dynamic_shapes=({0: torch.export.Dim('batch', min=1)}, ))
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC}, ))
         torch.export.save(program, str(path), extra_files=extra)
         return torch.export.load(str(path)).module()
 
@@ -63,11 +63,16 @@ def _write_onnx(graph: ClassifierGraph, path: Path, images: torch.Tensor,
 
     # the exporter by tracing: unlike the newer one it needs no onnxscript,
     # takes a third of the time, and has loops that stop by values (PLOT)
-    torch.onnx.export(
-        graph, (images, ), str(path), dynamo=False, opset_version=opset,
-        input_names=['images'], output_names=['logits', 'probabilities'],
-        dynamic_axes={name: {0: 'batch'} for name in
-                      ('images', 'logits', 'probabilities')})
+    try:
+        torch.onnx.export(
+            graph, (images, ), str(path), dynamo=False, opset_version=opset,
+            input_names=['images'], output_names=['logits', 'probabilities'],
+            dynamic_axes={name: {0: 'batch'} for name in
+                          ('images', 'logits', 'probabilities')})
+    except torch.onnx.errors.OnnxExporterError as error:
+        lines = str(error).strip().splitlines()
+        raise ExportError(f'torch.onnx.export: {lines[-1]} [--opset {opset}]'
+                          ) from error
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {KEY: text})
     onnx.save(model, str(path))
