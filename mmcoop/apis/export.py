@@ -99,8 +99,8 @@ def export(classifier: Classifier, format: str, out: str,
                           "it by clip=dict(precision='fp32').")
     classifier.model.cpu()
     samples = read_samples(classifier, images)
-    graph = ClassifierGraph(classifier.model, classifier.temperature,
-                            with_preprocessing)
+    graph = ClassifierGraph(classifier.model, samples.inputs.shape[-1],
+                            classifier.temperature, with_preprocessing)
     about = describe(classifier, format, with_preprocessing)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -27,20 +27,21 @@ class ClassifierGraph(nn.Module):
     Args:
         model: An :class:`mmcoop.CoOp`, or another classifier that
             :func:`mmcoop.load` builds; it is not changed.
+        size: Height and width S of the images.
         temperature: The logits are divided by it, where it is not None.
-        normalize: Whether images come in as uint8 RGB (B, H, W, 3) and are
-            normalised here; else as normalised fp32 (B, 3, H, W).
+        normalize: Whether images come in as uint8 RGB (B, S, S, 3) and are
+            normalised here; else as normalised fp32 (B, 3, S, S).
 
     Raises:
         ExportError: The head needs the text tower for each image, or is of an
             unknown kind.
     """
 
-    def __init__(self, model: nn.Module, temperature: Optional[float] = None,
+    def __init__(self, model: nn.Module, size: int,
+                 temperature: Optional[float] = None,
                  normalize: bool = False) -> None:
         super().__init__()
         self.tower = TowerGraph(model)
-        size = getattr(model.backbone, 'image_size', 224)
         pixel = next(self.tower.parameters()).new_zeros(1, 3, size, size)
         with torch.no_grad():
             width = self.tower(pixel).shape[-1]

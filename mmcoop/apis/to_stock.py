@@ -77,8 +77,11 @@ def convert_model(graph: ClassifierGraph) -> Tuple[dict, State]:
         raise ExportError('mmpretrain\'s VisionTransformer takes no visual '
                           'prompts (VPT, IVLP, MaPLe, PromptSRC): take '
                           '--format onnx.')
+    if tower.visual is None:
+        raise ExportError(f'the backbone ({type(tower.backbone).__name__}) is '
+                          "no CLIP's: take --format onnx.")
     try:
-        backbone, weights, P = convert_vit(tower.visual or tower.backbone)
+        backbone, weights, P = convert_vit(tower.visual)
     except ValueError as error:
         raise ExportError(f'{error} Take --format onnx.') from error
     if P is None:

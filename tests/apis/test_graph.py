@@ -74,6 +74,10 @@ def build(clip, head, **kwargs):
     return model.eval()
 
 
+def make_graph(model, **kwargs):
+    return ClassifierGraph(model, model.backbone.image_size, **kwargs)
+
+
 def images(model, n=3):
     size = model.backbone.image_size
     return torch.randn(n, 3, size, size,
@@ -94,7 +98,7 @@ def assert_same(graph, model, n=3):
 @pytest.mark.parametrize('name', [*LINEAR, *OTHERS])
 def test_heads(name, clips):
     model = build(clips['vit'], {**LINEAR, **OTHERS}[name])
-    graph = ClassifierGraph(model)
+    graph = make_graph(model)
     assert_same(graph, model)
     assert not any('text' in key and 'head.text' not in key
                    for key in graph.state_dict())  # its tower is gone
@@ -103,36 +107,52 @@ def test_heads(name, clips):
 @pytest.mark.parametrize('name', ['coop', 'prolip', 'plot'])
 def test_resnet(name, clips):
     model = build(clips['rn'], {**LINEAR, **OTHERS}[name])
-    assert_same(ClassifierGraph(model), model)
+    assert_same(make_graph(model), model)
 
 
 def test_subset_of_classes(clips):
     for name in ('gda', 'tip-adapter'):
         model = build(clips['vit'], {**LINEAR, **OTHERS}[name])
         model.set_classes(CLASSES[2:0:-1])
-        assert_same(ClassifierGraph(model), model)
+        assert_same(make_graph(model), model)
+
+
+def test_another_backbone(small_clip):
+    """A prompt over a stock classifier's features, with a neck."""
+    model = MODELS.build(dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(type='mmpretrain.MobileNetV2', widen_factor=.1),
+        neck=[dict(type='mmpretrain.GlobalAveragePooling'),
+              dict(type='mmpretrain.LinearNeck', in_channels=1280,
+                   out_channels=32, norm_cfg=None)],
+        head=learner(CONTEXT, clip=small_clip, classes=CLASSES))).eval()
+    model.backbone.image_size = 32
+    graph = make_graph(model)
+    assert_same(graph, model)
+    with pytest.raises(ExportError, match="MobileNetV2.* no CLIP's"):
+        convert_model(graph)
 
 
 def test_what_is_learned_in_the_image_tower(clips):
     lora = build(clips['vit'], LINEAR['coop'],
                  tower_adapter=dict(type='mmcoop.LoRA'))
     lora.tower_adapter.B.data.normal_(std=.1)
-    plain = ClassifierGraph(build(clips['vit'], LINEAR['coop']))
-    graph = ClassifierGraph(lora)
+    plain = make_graph(build(clips['vit'], LINEAR['coop']))
+    graph = make_graph(lora)
     assert_same(graph, lora)
     assert not torch.allclose(graph(images(lora))[0], plain(images(lora))[0])
     tuned = build(clips['vit'], LINEAR['ensemble-features'],
                   freeze_image_tower=False)
     for p in tuned.backbone.parameters():
         p.data *= 1.1
-    assert_same(ClassifierGraph(tuned), tuned)
+    assert_same(make_graph(tuned), tuned)
 
 
 def test_temperature_and_pixels(clips):
     model = build(clips['vit'], LINEAR['coop'])
     size = model.backbone.image_size
     pixels = torch.randint(256, (3, size, size, 3), dtype=torch.uint8)
-    graph = ClassifierGraph(model, temperature=2., normalize=True)
+    graph = make_graph(model, temperature=2., normalize=True)
     data = model.data_preprocessor(  # takes BGR
         dict(inputs=[x.permute(2, 0, 1).flip(0) for x in pixels]))
     expected = model(data['inputs']) / 2
@@ -142,7 +162,7 @@ def test_temperature_and_pixels(clips):
 def test_the_model_stays_as_it_is(clips):
     model = build(clips['vit'], LINEAR['coop'])
     before = model(images(model))
-    graph = ClassifierGraph(model)
+    graph = make_graph(model)
     for tensor in graph.parameters():
         tensor.data.zero_()
     assert torch.equal(model(images(model)), before)
@@ -152,7 +172,7 @@ def test_refused(clips):
     model = build(clips['vit'], learner(
         dict(type='mmcoop.ConditionalContextPrompt')))
     with pytest.raises(ExportError, match='for each image.*configs/maple'):
-        ClassifierGraph(model)
+        make_graph(model)
     head = MODELS.build(dict(type='LinearClsHead', num_classes=4,
                              in_channels=8))
     head.fc = nn.Sequential(head.fc, nn.Tanh())
@@ -164,7 +184,7 @@ def test_refused(clips):
 def test_stock(name, clips):
     """mmpretrain's own classifier gives the same logits."""
     model = build(clips['vit'], LINEAR[name])
-    config, state = convert_model(ClassifierGraph(model))
+    config, state = convert_model(make_graph(model))
     stock = MODELS.build(dict(config, type='mmpretrain.ImageClassifier'))
     stock.load_state_dict(state)
     stock.eval()
@@ -176,9 +196,9 @@ def test_not_stock(clips):
                         ('clip-adapter', 'network of CLIP-Adapter'),
                         ('plot', 'transport of PLOT'),
                         ('maple', 'no visual prompts')):
-        graph = ClassifierGraph(build(clips['vit'], OTHERS[name]))
+        graph = make_graph(build(clips['vit'], OTHERS[name]))
         with pytest.raises(ExportError, match=f'{words}.*onnx'):
             convert_model(graph)
-    graph = ClassifierGraph(build(clips['rn'], LINEAR['coop']))
+    graph = make_graph(build(clips['rn'], LINEAR['coop']))
     with pytest.raises(ExportError, match='ModifiedResNet'):
         convert_model(graph)
