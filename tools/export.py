@@ -9,6 +9,7 @@ with the classifier; where it differs, no file is left and the exit code is 1.
 import argparse
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import List, Optional
 
@@ -32,7 +33,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
                         help='weights of the CLIP, if they are not where they '
                         'were in training')
     parser.add_argument('--classes', nargs='+', metavar='NAME',
-                        help='other classes, of a unified context')
+                        help='other classes, of a unified context, or a text '
+                        'file with one in each line')
     parser.add_argument('--images', nargs='+', metavar='PATH',
                         help='images or folders to compare on (16 of them); '
                         'default: drawn images')
@@ -50,7 +52,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
 def run(args: argparse.Namespace, folder: Path) -> None:
     """Export; drawn images go into a temporary folder."""
     from mmcoop.apis.export import (SUFFIXES, check_requirements, draw_images,
-                                    export, find_images, spread)
+                                    export, spread)
+    from mmcoop.apis.predict import find_images, read_names
     check_requirements(args.format, args.with_preprocessing)
     images = spread(find_images(args.images)) if args.images \
         else draw_images(folder)
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         clip['pretrained'] = args.clip
     classifier = load(path, clip=clip, device='cpu')
     if args.classes:
-        classifier.set_classes(args.classes)
+        classifier.set_classes(read_names(args.classes))
     about = export(classifier, args.format, out, images,
                    args.with_preprocessing, args.opset, args.tolerance)
     check = about['check']
@@ -82,11 +85,16 @@ def run(args: argparse.Namespace, folder: Path) -> None:
           f'difference of probabilities {check["probabilities"]:.1e}, of '
           f'logits {check["logits"]:.1e} (the largest logit: '
           f'{check["largest_logit"]:.4g}).')
+    if about['preprocessing']['size'] is None:
+        print('How images are resized is not described, for the transforms of '
+              "this run are none of mmcoop's configs.")
     print(f'What it takes and gives: {out}.json')
 
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
+    # of mmcv-lite: mmpretrain imports what nothing here needs
+    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
     from mmcoop.clip import CLIPLoadError
     with tempfile.TemporaryDirectory() as folder:
         try:

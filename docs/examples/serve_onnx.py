@@ -1,10 +1,4 @@
-"""Classify images with an ONNX file of tools/export.py, without PyTorch.
-
-    pip install onnxruntime numpy pillow
-    python serve_onnx.py model.onnx photo.jpg ...  # prints probabilities
-    python serve_onnx.py model.onnx                # serves them as JSON:
-    curl --data-binary @photo.jpg localhost:8000
-"""
+"""python serve_onnx.py MODEL.onnx [PHOTO ...]; without photos it serves."""
 import io
 import json
 import sys
@@ -21,12 +15,19 @@ rules, size = about['preprocessing'], about['preprocessing']['size']
 
 def predict(file):
     image = Image.open(file)
-    if about['exif_rotation']:
-        image = ImageOps.exif_transpose(image)
-    sides = [int(size * side / min(image.size)) for side in image.size]
+    if about['as_shown']:
+        image = ImageOps.exif_transpose(image).convert('RGBA')
+        white = Image.new('RGBA', image.size, 'white')
+        image = Image.alpha_composite(white, image)
+    sides = [size, size]
+    if rules['resize_mode'] == 'shortest':
+        sides = [int(size * side / min(image.size)) for side in image.size]
+    elif rules['resize_mode'] == 'longest':
+        ratio = max(image.size) / size
+        sides = [max(1, round(side / ratio)) for side in image.size]
     how = Image.Resampling[rules['interpolation'].upper()]
     image = image.convert('RGB').resize(sides, how)
-    left, top = (round((side - size) / 2) for side in sides)
+    left, top = (max(round(x := (s - size) / 2), int(x)) for s in sides)
     x = np.asarray(image.crop((left, top, left + size, top + size)))[None]
     if about['input']['normalized']:
         x = (x / 255 - rules['mean']) / rules['std']

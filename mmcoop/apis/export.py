@@ -84,8 +84,7 @@ def export(classifier: Classifier, format: str, out: str,
     Returns:
         The description that is written: ``format``, ``mmcoop`` and ``torch``
         (versions), ``method``, ``classes``, ``preprocessing``,
-        ``exif_rotation``, ``temperature``, ``input``, ``outputs`` and
-        ``check``.
+        ``as_shown``, ``temperature``, ``input``, ``outputs`` and ``check``.
 
     Raises:
         ExportError: The classifier cannot be exported to this format, or the
@@ -136,12 +135,10 @@ def read_samples(classifier: Classifier, paths: Sequence[str]) -> Samples:
     paths = [str(path) for path in paths][:CHECKED]
     if len(paths) == 1:
         paths = paths * 2  # a batch of several is compared as well
-    rotate = classifier.record.get('exif_rotation', False)
     preprocess = classifier.model.data_preprocessor
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         data = pseudo_collate([
-            classifier.pipeline(dict(img_path=path, exif_rotation=rotate))
-            for path in paths])
+            classifier.pipeline(dict(img_path=path)) for path in paths])
     pixels = torch.stack(data['inputs']).permute(0, 2, 3, 1)
     with torch.no_grad():
         inputs = preprocess(data, False)['inputs']
@@ -161,7 +158,9 @@ def describe(classifier: Classifier, format: str, with_preprocessing: bool
         method=classifier.record['method'],
         classes=classifier.classes,
         preprocessing=classifier.preprocessing,
-        exif_rotation=classifier.record.get('exif_rotation', False),
+        # turned by the EXIF orientation, and white where it is transparent
+        as_shown=any(step.get('as_shown', False)
+                     for step in classifier.record['test_pipeline']),
         temperature=classifier.temperature,
         input=dict(name='images', shape=['batch', size, size, 3],
                    type='uint8', channels='RGB', normalized=False)
@@ -210,28 +209,6 @@ def compare(run: Callable[[Sequence], Outputs], inputs: Sequence,
             'written.')
     return dict(worst, largest_logit=largest, batch_sizes=sizes,
                 tolerance=tolerance)
-
-
-def find_images(paths: Sequence[str]) -> List[str]:
-    """Image files: the paths, and those in folders among them.
-
-    Raises:
-        FileNotFoundError: There are none.
-    """
-    from PIL import Image
-    known = Image.registered_extensions()
-    found: List[str] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found += sorted(str(file) for file in path.rglob('*')
-                            if file.suffix.lower() in known)
-        elif path.is_file():
-            found.append(str(path))
-        else:
-            raise FileNotFoundError(f'there is no image {path}')
-    if not found:
-        raise FileNotFoundError(f'there are no images in {", ".join(paths)}')
-    return found
 
 
 def spread(paths: List[str], count: int = CHECKED) -> List[str]:

@@ -85,13 +85,13 @@ class TowerGraph(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         backbone = model.backbone
-        self.visual = self.backbone = self.neck = None
+        self.visual = self.backbone = None
         if isinstance(backbone, (ImageTower, LearnedImageTower)):
             self.visual = copy.deepcopy(backbone.visual).to(
                 memory_format=torch.contiguous_format)
         else:
             self.backbone = copy.deepcopy(backbone)
-            self.neck = copy.deepcopy(model.neck)
+        self.neck = copy.deepcopy(model.neck)
         adapter = getattr(model, 'tower_adapter', None)
         merged = {} if adapter is None else adapter.weights(backbone)
         for name, weight in merged.items():
@@ -104,10 +104,11 @@ class TowerGraph(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, E), or (B, 1 + M, E) with patches."""
-        if self.visual is not None:
-            return encode_images(self.visual, images, self.prompts,
-                                 self.patches)
-        features = self.backbone(images)
+        if self.visual is None:
+            features = self.backbone(images)
+        else:
+            features = (encode_images(self.visual, images, self.prompts,
+                                      self.patches), )
         if self.neck is not None:
             features = self.neck(features)
         return features[-1]

@@ -44,7 +44,7 @@ def write_stock(classifier: Classifier, graph: ClassifierGraph, path: Path,
         num_classes=len(classifier.classes), to_rgb=True,
         mean=[255 * x for x in classifier.preprocessing['mean']],
         std=[255 * x for x in classifier.preprocessing['std']])
-    pipeline = make_pipeline(classifier)
+    pipeline = make_pipeline(about)
     Config(dict(
         default_scope='mmpretrain',
         model=model,
@@ -77,9 +77,10 @@ def convert_model(graph: ClassifierGraph) -> Tuple[dict, State]:
         raise ExportError('mmpretrain\'s VisionTransformer takes no visual '
                           'prompts (VPT, IVLP, MaPLe, PromptSRC): take '
                           '--format onnx.')
-    if tower.visual is None:
-        raise ExportError(f'the backbone ({type(tower.backbone).__name__}) is '
-                          "no CLIP's: take --format onnx.")
+    for part in (tower.backbone, tower.neck):
+        if part is not None:
+            raise ExportError(f'the {type(part).__name__} of this classifier '
+                              "is no part of a CLIP: take --format onnx.")
     try:
         backbone, weights, P = convert_vit(tower.visual)
     except ValueError as error:
@@ -127,25 +128,31 @@ def _name(head: nn.Module) -> str:
     return kinds[type(head).__name__]
 
 
-def make_pipeline(classifier: Classifier) -> List[dict]:
+def make_pipeline(about: dict) -> List[dict]:
     """Transforms of mmpretrain that make images ready as mmcoop does.
+
+    Args:
+        about: The description of an export.
 
     Raises:
         ExportError: mmcoop's configs have others.
     """
-    about = classifier.preprocessing
-    if about['resize_mode'] != 'shortest' or about['mean'] is None:
+    wanted = about['preprocessing']
+    size, mode = wanted['size'], wanted['resize_mode']
+    if mode not in ('shortest', 'squash') or wanted['mean'] is None:
         raise ExportError(
-            'the images of this classifier are not made ready as CLIP does '
-            f'(recorded: {about}): take --format onnx.')
-    rotate = classifier.record.get('exif_rotation', False)
-    return [
-        dict(type='LoadImageFromFile', imdecode_backend='pillow',
-             color_type='color' if rotate else 'color_ignore_orientation'),
-        dict(type='ResizeEdge', scale=about['size'], edge='short',
-             backend='pillow', interpolation=about['interpolation']),
-        dict(type='CenterCrop', crop_size=about['size']),
-        dict(type='PackInputs')]
+            'mmpretrain has no transforms that make images ready as this '
+            f'classifier wants them (recorded: {wanted}): take --format onnx.')
+    how = dict(backend='pillow', interpolation=wanted['interpolation'])
+    load = dict(
+        type='LoadImageFromFile', imdecode_backend='pillow',
+        color_type='color' if about['as_shown'] else
+        'color_ignore_orientation')
+    resize = [dict(type='Resize', scale=(size, size), **how)] \
+        if mode == 'squash' else \
+        [dict(type='ResizeEdge', scale=size, edge='short', **how),
+         dict(type='CenterCrop', crop_size=size)]
+    return [load, *resize, dict(type='PackInputs')]
 
 
 def load_stock(config: Path, weights: Path

@@ -4,14 +4,15 @@ from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
 from .frozen import FrozenCLIP, FrozenModule
-from .image_tower import ImageTower, LearnedImageTower, encode_images
+from .image_tower import (ImageTower, LearnedImageTower, build_image_tower,
+                          encode_images)
 from .low_rank import LoRA
 from .norms import LayerNorms
 from .preprocessing import Preprocessing, read_preprocessing
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
-from .to_mmpretrain import ConvertedViT, convert_vit
+from .to_mmpretrain import ConvertedViT, convert_clip, convert_vit, revert_vit
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError
 
@@ -19,9 +20,10 @@ __all__ = [
     'Architecture', 'CLIPLoadError', 'ConvertedViT', 'EndingLayout',
     'FrozenCLIP', 'FrozenModule', 'ImageTower', 'LayerNorms',
     'LearnedImageTower', 'LoRA', 'Preprocessing', 'Projection', 'PromptSet',
-    'TextDivider', 'TextTower', 'Tokenizer', 'TowerAdapter', 'convert_vit',
-    'encode_images', 'keep_clips', 'load_clip', 'read_architecture',
-    'read_preprocessing', 'split_projection'
+    'TextDivider', 'TextTower', 'Tokenizer', 'TowerAdapter',
+    'build_image_tower', 'convert_clip', 'convert_vit', 'encode_images',
+    'keep_clips', 'load_clip', 'read_architecture', 'read_preprocessing',
+    'revert_vit', 'split_projection'
 ]
 
 

@@ -50,6 +50,13 @@ def read_state_dict(path: str) -> Tuple[Dict[str, torch.Tensor], bool]:
         is_archive = state.pop(key, None) is not None or is_archive
     if not state:
         raise CLIPLoadError(f'{path} holds no tensors: it is not a CLIP.')
+    if 'backbone.layers.0.attn.qkv.weight' in state:
+        raise CLIPLoadError(
+            f'{path} holds an image tower of mmpretrain alone. Its model zoo '
+            'has no text tower of a CLIP, so there is nothing to learn a '
+            'prompt with. Under a head on image features it serves as '
+            "backbone=dict(type='mmcoop.ImageTower', vit=dict(...)): see "
+            'docs/parts.md.')
     return state, is_archive
 
 

@@ -1,9 +1,11 @@
 """Few-shot draws, equal to the published ones, from any data set."""
+import hashlib
 import logging
 import random
 from collections import Counter
 from typing import List, Optional, Sequence, Union
 
+import numpy as np
 from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.logging import print_log
 
@@ -86,7 +88,7 @@ class FewShotDataset(DerivedDataset):
         shots, source, taken = self.shots, None, set()
         if self._val_of is not None:
             train = build_dataset(self._val_of)
-            taken = {train.get_data_info(i).get('img_path')
+            taken = {_identify(train.get_data_info(i))
                      for i in draw(get_labels(train), shots, rng)} - {None}
             shots = min(shots, MAX_VAL_SHOTS) if shots else None
             if self._val_of == self._source:
@@ -95,7 +97,7 @@ class FewShotDataset(DerivedDataset):
         labels = get_labels(source)
         # a published validation list holds no training images
         free = [i for i in range(len(source)) if not taken
-                or source.get_data_info(i).get('img_path') not in taken]
+                or _identify(source.get_data_info(i)) not in taken]
         labels = [labels[i] for i in free]
         drawn = draw(labels, shots, rng)
         if not drawn:
@@ -163,6 +165,13 @@ def draw(labels: Sequence[int], shots: Optional[int],
             items = rng.sample(items, shots)
         drawn.extend(items)
     return drawn
+
+
+def _identify(info: dict) -> Union[str, bytes, None]:
+    """Path of an image, or a checksum if it is in memory (CIFAR)."""
+    if info.get('img_path') is None and info.get('img') is not None:
+        return hashlib.sha1(np.ascontiguousarray(info['img'])).digest()
+    return info.get('img_path')
 
 
 def _warn_if_few_images(labels: Sequence[int], shots: int,

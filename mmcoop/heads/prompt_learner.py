@@ -219,7 +219,16 @@ class PromptLearnerHead(RecordedHead):
             image: (B, E), L2-normalised.
             text: What :meth:`text_features` gives for them.
             patches: (B, M, E), L2-normalised, if the prompt sees patches.
+
+        Raises:
+            ValueError: Images and classes have features of other widths.
         """
+        if image.shape[-1] != text.shape[-1]:
+            raise ValueError(
+                f'image features of width {image.shape[-1]}, but '
+                f'{self.text_tower.name} has class features of width '
+                f'{text.shape[-1]}: a prompt needs an image tower and a text '
+                'tower that belong together.')
         # half-precision logits of a thousand classes cost accuracy
         with torch.autocast(image.device.type, enabled=False):
             return self.text_tower.logit_scale.float().exp() \

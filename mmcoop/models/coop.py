@@ -221,7 +221,10 @@ def _takes_prompts(head: dict) -> bool:
 
 def _head_class(head: dict) -> Optional[type]:
     kind: Any = head['type']
-    return MODELS.get(kind) if isinstance(kind, str) else kind
+    if not isinstance(kind, str):
+        return kind
+    with MODELS.switch_scope_and_registry(None) as registry:  # as it is built
+        return registry.get(kind)
 
 
 def _with_towers(head: dict, clip: FrozenCLIP) -> dict:

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 import mmcoop
 from mmcoop.apis import Classifier, export, graph_files
 from mmcoop.apis.graph import ExportError
+from mmcoop.datasets.loading import LoadImage
 from mmcoop.protocol.execute import tool_main
 
 from ..conftest import DATA, ROOT, custom_config, make_photos
@@ -46,23 +48,24 @@ def run_without(modules, *args):
 
 
 @pytest.fixture
-def classifier(small_clip):
+def classifier(small_clip, request):
     """A context for CLASSES, at a random start, with a temperature."""
+    mode, as_shown = getattr(request, 'param', ('shortest', False))
     torch.manual_seed(0)
     model = mmcoop.models.CoOp(
         clip=small_clip, head=dict(
             type='mmcoop.PromptLearnerHead', classes=CLASSES,
             prompt=dict(type='mmcoop.ContextPrompt', n_ctx=4))).eval()
     model.head.temperature = 1.5
-    pipeline = Compose([
-        dict(type='mmcoop.LoadImage'),
-        dict(type='ResizeEdge', scale=32, edge='short', backend='pillow',
-             interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=32), dict(type='PackInputs')])
-    return Classifier(model, pipeline, dict(
-        method='coop', classes=CLASSES, exif_rotation=True,
+    load = dict(type='mmcoop.LoadImage', as_shown=True) if as_shown \
+        else dict(type='mmcoop.LoadImage')
+    pipeline = [
+        load, dict(type='mmcoop.CLIPResize', scale=32, resize_mode=mode),
+        dict(type='PackInputs')]
+    return Classifier(model, Compose(pipeline), dict(
+        method='coop', classes=CLASSES, test_pipeline=pipeline,
         preprocessing=dict(
-            size=32, resize_mode='shortest', interpolation='bicubic',
+            size=32, resize_mode=mode, interpolation='bicubic',
             mean=[.48145466, .4578275, .40821073],
             std=[.26862954, .26130258, .27577711])))
 
@@ -160,7 +163,13 @@ def test_plot_has_a_loop(small_clip, classifier, pictures, tmp_path):
         export.export(classifier, 'torch-export', tmp_path / 'x.pt2', pictures)
 
 
-@pytest.mark.parametrize('with_preprocessing', [False, True])
+@pytest.mark.parametrize('classifier, with_preprocessing', [
+    (('shortest', False), False), (('squash', False), True),
+    (('longest', False), False),
+    pytest.param(('shortest', True), True, marks=pytest.mark.skipif(
+        'as_shown' not in signature(LoadImage).parameters,
+        reason='comes with LoadImage(as_shown=True)'))],
+    indirect=['classifier'])
 def test_example_without_torch(with_preprocessing, classifier, pictures,
                                tmp_path):
     pytest.importorskip('onnxruntime')
@@ -207,6 +216,18 @@ with open(sys.argv[1] + '.found', 'w') as file:
 '''
 
 
+@pytest.mark.parametrize(
+    'classifier', [('squash', False), ('longest', False)], indirect=True)
+def test_other_resizing_in_stock(classifier, pictures, tmp_path):
+    out = tmp_path / 'model.py'
+    if classifier.preprocessing['resize_mode'] == 'squash':
+        about = export.export(classifier, 'mmpretrain', out, pictures[:4])
+        assert about['check']['probabilities'] < 1e-6
+        return
+    with pytest.raises(ExportError, match='no transforms.*longest'):
+        export.export(classifier, 'mmpretrain', out, pictures)
+
+
 @pytest.mark.slow
 def test_stock_without_mmcoop(classifier, pictures, tmp_path):
     out = tmp_path / 'model.py'
@@ -248,8 +269,9 @@ def test_tool(tmp_path, small_clip, capsys, monkeypatch):
             (['--out', str(tmp_path)], 'give a file with the suffix .onnx'),
             (['--out', str(checkpoint.with_suffix('.py')),
               '--format', 'mmpretrain'], 'would replace the checkpoint'),
-            (['--images', str(tmp_path / 'none.jpg')], 'there is no image'),
-            (['--images', str(tmp_path / 'work')], 'there are no images'),
+            (['--images', str(tmp_path / 'none.jpg')], 'there is no '),
+            (['--images', str(tmp_path / 'work/export')], 'no image in'),
+            (['--classes', 'one'], 'at least two'),
             (['--format', 'mmpretrain', '--with-preprocessing'],
              'leave out --with-preprocessing'),
             (['--opset', '5'], '--opset 5'),
