@@ -5,10 +5,11 @@ config is needed. Prints a line for each image; images that cannot be read are
 named at the end, and the exit code is then 1.
 """
 import argparse
+import contextlib
 import os
 import sys
 import warnings
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -68,29 +69,30 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def predict(args: argparse.Namespace) -> int:
     """Predict, print and write; returns how many files cannot be read."""
+    # of mmcv-lite: mmpretrain imports what nothing here needs
+    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
+    from mmcoop.apis import load
     from mmcoop.apis import predict as apis
     files = list(apis.read_list(sys.stdin)) if '-' in args.paths else []
     files += apis.find_images(path for path in args.paths if path != '-')
     names = args.classes and apis.read_names(args.classes)
-    # of mmcv-lite: mmpretrain imports what nothing here needs
-    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
-    log_to_stderr()
-
-    import mmcoop
-    classifier = mmcoop.load(args.checkpoint, args.clip, args.device)
-    if names:
-        classifier.set_classes(names)
-    predictions = apis.predict_files(
-        classifier, files, args.top_k, args.threshold, args.batch_size,
-        lambda images: show_progress(images, len(files), args.batch_size))
+    with quiet():
+        classifier = load(args.checkpoint, args.clip, args.device)
+        if names:
+            classifier.set_classes(names)
+        predictions = apis.predict_files(
+            classifier, files, args.top_k, args.threshold, args.batch_size,
+            lambda images: show_progress(images, len(files), args.batch_size))
     if args.out:
         kind = os.path.splitext(args.out)[1][1:]
         apis.write_text(apis.FORMATS[kind](predictions), args.out)
         print(f'{len(predictions.found)} predictions: {args.out}',
               file=sys.stderr)
     if args.format or not args.out:
-        sys.stdout.reconfigure(errors='backslashreplace')
-        sys.stdout.write(apis.FORMATS[args.format or 'table'](predictions))
+        # a file's name may hold bytes that are no text
+        text = apis.FORMATS[args.format or 'table'](predictions)
+        code = sys.stdout.encoding or 'utf-8'
+        print(text.encode(code, 'backslashreplace').decode(code), end='')
     if predictions.unreadable:
         print(f'{len(predictions.unreadable)} of {len(files)} files cannot be '
               'read:', file=sys.stderr)
@@ -99,15 +101,18 @@ def predict(args: argparse.Namespace) -> int:
     return len(predictions.unreadable)
 
 
-def log_to_stderr() -> None:
-    """Warnings alone, and not among the predictions."""
-    import logging
-
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Of the log warnings alone, and not among the predictions."""
     from mmengine.logging import MMLogger
-    logger = MMLogger.get_instance('predict', log_level='WARNING')
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):
+        logger = MMLogger.get_current_instance()
+        before = logger.level
+        logger.setLevel('WARNING')
+        try:
+            yield
+        finally:
+            logger.setLevel(before)
 
 
 def show_progress(images, total: int, batch_size: int):

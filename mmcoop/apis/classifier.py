@@ -8,6 +8,7 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from PIL import Image
 
+from ..heads import FittedHead
 from ..heads.record import shorten
 
 Picture = Union[str, os.PathLike, Image.Image, np.ndarray]
@@ -59,17 +60,19 @@ class Classifier:
             ValueError: What was learned belongs to the classes that it was
                 learned for.
         """
-        head = self.model.head
-        specific = getattr(getattr(head, 'prompt', None), 'class_specific',
-                           False) and list(names) != self.classes
-        if specific or not hasattr(head, 'set_classes'):
+        head, names = self.model.head, list(names)
+        known = head.fitted_names if isinstance(head, FittedHead) else []
+        # a linear head says nothing of it
+        if getattr(head, 'fixes_classes', True) and names != self.classes \
+                and not (known and set(names) <= set(known)):
             raise ValueError(
                 f'{self.record["method"]} predicts the classes that it was '
-                f'trained on, {shorten(self.classes)}, and no others: '
-                + ('each class has a context of its own.' if specific else
-                   f'a {type(head).__name__} knows no names.')
-                + ' One context for all classes (configs/coop) takes any.')
-        getattr(self.model, 'set_classes', head.set_classes)(names)
+                f'trained on, {shorten(self.classes)}, '
+                + ('or some of them, ' if known else '') + 'and no others. '
+                'For classes without training take one context for all '
+                '(configs/coop, class_specific=False).')
+        if hasattr(head, 'set_classes'):
+            getattr(self.model, 'set_classes', head.set_classes)(names)
 
     def class_features(self) -> torch.Tensor:
         """(K, E), L2-normalised class features.

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
+from PIL import UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
@@ -109,8 +110,7 @@ def predict_files(classifier, files: Sequence[str], top_k: int = 1,
     for path, (row, error) in zip(files, progress(
             classifier.stream(files, batch_size))):
         if error is not None:
-            unreadable.append(dict(path=path,
-                                   reason=str(error.__cause__ or error)))
+            unreadable.append(dict(path=path, reason=_reason(error)))
             continue
         result = classifier.describe(path, row, threshold)
         ranked = sorted(zip(result.pop('probabilities'), classifier.classes),
@@ -119,6 +119,14 @@ def predict_files(classifier, files: Sequence[str], top_k: int = 1,
             dict(label=label, score=score) for score, label in ranked[:top_k]
         ]))
     return Predictions(found, unreadable)
+
+
+def _reason(error: OSError) -> str:
+    """Why :class:`mmcoop.LoadImage` could not read a file."""
+    cause = error.__cause__ or error
+    if isinstance(cause, UnidentifiedImageError):  # names an object in memory
+        return 'it is no image, or damaged'
+    return str(cause)
 
 
 def format_table(predictions: Predictions) -> str:

@@ -65,7 +65,7 @@ def read_preprocessing(model_name: Optional[str] = None,
     said = dict(mean=mean, std=std, interpolation=interpolation,
                 resize_mode=resize_mode)
     found = {}
-    for source, cfg in (('the tag', _read_tag(model_name, pretrained)),
+    for source, cfg in (('the tag', read_tag(model_name, pretrained)),
                         ('preprocess_cfg', _read_file(model_name, cache_dir)),
                         ('clip', said)):
         for key in said:
@@ -95,7 +95,7 @@ def read_model_config(path: Path) -> dict:
             f'cannot read the CLIP model config {path}: {error}') from error
 
 
-def _read_tag(model_name: Optional[str], pretrained: Optional[str]) -> dict:
+def read_tag(model_name: Optional[str], pretrained: Optional[str]) -> dict:
     """open_clip's entry of a tag; nothing for files."""
     if not model_name or not pretrained or ':' in model_name or \
             os.path.isfile(os.path.expanduser(pretrained)):

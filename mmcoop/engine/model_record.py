@@ -21,6 +21,7 @@ from .runner import unwrap
 
 KEY = 'mmcoop'  # in checkpoint['meta']
 FORMAT = 1
+LOCAL = 'local-dir:'  # open_clip's name of a folder
 PATHS = ('model_name', 'pretrained', 'checkpoint')  # places of local files
 
 
@@ -53,7 +54,7 @@ def make_model_record(runner) -> dict:
         del wanted['is_known']
         described['clip'].update(wanted)
     pipeline = to_plain(find_test_pipeline(cfg), 'test_pipeline')
-    backbone = model.backbone
+    backbone = getattr(model, 'backbone', None)
     return dict(
         format=FORMAT,
         version=mmcoop.__version__,
@@ -142,8 +143,11 @@ def to_plain(part: Any, where: str) -> Any:
     if inspect.isclass(part):  # of a config in the lazy style
         return f'{part.__module__.split(".")[0]}.{part.__name__}'
     if isinstance(part, str):
-        is_file = where.split('.')[-1] in PATHS and os.path.exists(part)
-        return os.path.abspath(part) if is_file else str(part)
+        scheme = LOCAL if part.startswith(LOCAL) else ''
+        path = os.path.expanduser(part[len(scheme):])
+        if where.split('.')[-1] in PATHS and os.path.exists(path):
+            return f'{scheme}{os.path.abspath(path)}'
+        return str(part)
     if isinstance(part, (bool, int, float, type(None))):
         return part
     raise NotPlain(f'{where} is a {type(part).__name__}')
