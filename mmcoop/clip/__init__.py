@@ -3,16 +3,16 @@ tokenizer, the text engine."""
 from .adapt import TowerAdapter
 from .architecture import Architecture
 from .divide import TextDivider
+from .from_mmpretrain import build_image_tower, revert_vit
 from .frozen import FrozenCLIP, FrozenModule
-from .image_tower import (ImageTower, LearnedImageTower, build_image_tower,
-                          encode_images)
+from .image_tower import ImageTower, LearnedImageTower, encode_images
 from .low_rank import LoRA
 from .norms import LayerNorms
 from .preprocessing import Preprocessing, read_preprocessing
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
-from .to_mmpretrain import ConvertedViT, convert_clip, convert_vit, revert_vit
+from .to_mmpretrain import ConvertedViT, convert_clip, convert_vit
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError
 

@@ -115,7 +115,9 @@ class TextDivider:
                           adapter: Optional[TowerAdapter] = None) -> int:
         lengths = prompts.layout.lengths
         if not torch.is_grad_enabled():  # nothing is saved: 1 GiB at most
-            tokens = len(prompts.prefix) * sum(lengths)
+            tokens = len(prompts.prefix) * (
+                sum(lengths) if tower.packable
+                else len(lengths) * tower.context_length)
             return min(len(lengths) * len(prompts.prefix),
                        -(-tokens // EVALUATION_TOKENS))
         if self.memory is None:

@@ -6,7 +6,6 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from ..registry import MODELS
 from .architecture import VIT, Architecture
 from .frozen import FrozenModule
 
@@ -36,6 +35,8 @@ class ImageTower(FrozenModule):
             for name, child in module.named_children():
                 if type(child).__name__ == 'QuickGELU':
                     setattr(module, name, InPlaceQuickGELU())
+        if getattr(visual, 'output_tokens', False):  # CoCa
+            visual.output_tokens = False
         size = visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         if height != width:
@@ -164,45 +165,6 @@ def _encode_resnet(visual: nn.Module, images: torch.Tensor) -> torch.Tensor:
         for proj in (pool.q_proj, pool.k_proj, pool.v_proj))
     mixed = F.scaled_dot_product_attention(q, k, v)
     return pool.c_proj(mixed.transpose(1, 2).flatten(2))
-
-
-@MODELS.register_module('ImageTower')
-def build_image_tower(clip: Optional[dict] = None,
-                      vit: Optional[dict] = None) -> ImageTower:
-    """Build a frozen image tower, as the backbone of any classifier.
-
-    Args:
-        clip: Arguments of :func:`mmcoop.clip.load_clip`, whose text tower is
-            dropped.
-        vit: Instead of a CLIP, the config of a ``VisionTransformer`` of
-            mmpretrain with the weights of its model zoo
-            (``init_cfg=dict(type='Pretrained', checkpoint=...,
-            prefix='backbone')``). There is no projection: E is its width.
-
-    Raises:
-        ValueError: There are both or none, or ``vit`` is no CLIP's.
-
-    Example:
-        >>> model = dict(
-        ...     type='ImageClassifier',
-        ...     backbone=dict(
-        ...         type='mmcoop.ImageTower',
-        ...         clip=dict(model_name='ViT-B-16', pretrained='openai')),
-        ...     head=dict(type='LinearClsHead', num_classes=3,
-        ...               in_channels=512))
-    """
-    if (clip is None) == (vit is None):
-        raise ValueError('ImageTower: give either clip=dict(...) or '
-                         'vit=dict(...).')
-    if clip is not None:
-        from .loading import load_clip  # imports open_clip
-        return load_clip(**clip).image_tower
-    from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
-
-    from .to_mmpretrain import revert_vit
-    backbone = MMPRETRAIN_MODELS.build(vit)
-    backbone.init_weights()
-    return ImageTower(revert_vit(backbone))
 
 
 class LearnedImageTower(nn.Module):

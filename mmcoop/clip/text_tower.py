@@ -1,6 +1,7 @@
 """CLIP's frozen text tower.
 
 Shapes: P prefixes, K classes, T positions (77), D width, E joint space.
+A class token (CoCa) is a position more.
 """
 import torch
 import torch.nn as nn
@@ -23,7 +24,11 @@ class TextTower(FrozenModule):
 
     Attributes:
         packable: Whether :mod:`text_engine` supports the tower: its attention
-            is causal and its features are taken at EOT.
+            is causal and its features are taken at EOT. Others are encoded
+            at full length.
+        pool_type: Where features are taken: ``argmax`` or ``eos`` (at EOT),
+            ``first`` or ``last`` (a class token is the last).
+        pad_id: Id of the tokens that no token attends to, or None.
 
     Raises:
         CLIPLoadError: The text tower is of another kind.
@@ -31,15 +36,11 @@ class TextTower(FrozenModule):
 
     def __init__(self, clip: nn.Module, tokenizer: Tokenizer,
                  name: str) -> None:
-        from open_clip.transformer import Transformer
         super().__init__()
         text = getattr(clip, 'text', clip)  # CustomTextCLIP holds it inside
-        if not isinstance(getattr(text, 'transformer', None), Transformer) \
-                or getattr(text, 'cls_emb', None) is not None \
-                or getattr(text, 'use_pad_mask', False):
-            raise CLIPLoadError(
-                f'{name}: mmcoop handles open_clip\'s own text Transformers '
-                'without a class token; this text tower is of another kind.')
+        self.pool_type = getattr(clip, 'text_pool_type', None) \
+            or getattr(text, 'pool_type', 'argmax')
+        _check_is_supported(text, self.pool_type, tokenizer, name)
         self.name = name
         self.tokenizer = tokenizer
         self.token_embedding = text.token_embedding  # (vocabulary, D)
@@ -49,8 +50,13 @@ class TextTower(FrozenModule):
         self.text_projection = text.text_projection  # (D, E), Linear or None
         self.register_buffer('attn_mask', text.attn_mask, persistent=False)
         self.logit_scale = clip.logit_scale
-        self.pool_type = getattr(clip, 'text_pool_type', None) \
-            or getattr(text, 'pool_type', 'argmax')
+        self.cls_emb = getattr(text, 'cls_emb', None)  # (D, ), or None
+        self.correct_cls_mask = getattr(text, 'correct_cls_mask', False)
+        self.pad_id = None
+        if self.cls_emb is not None:
+            self.pool_type = 'last'
+        if self.cls_emb is not None or getattr(text, 'use_pad_mask', False):
+            self.pad_id = text.pad_id
         self.packable = self._is_packable()
         self.freeze()
 
@@ -60,6 +66,7 @@ class TextTower(FrozenModule):
         return (
             mask is not None
             and torch.equal(mask.isinf(), torch.ones_like(mask).triu(1) > 0)
+            and self.pad_id is None
             and self.pool_type in ('argmax', 'eos') and all(
                 type(block) is ResidualAttentionBlock  # as the engine reads it
                 and not hasattr(block, 'ln_1_kv')
@@ -72,8 +79,8 @@ class TextTower(FrozenModule):
 
     @property
     def context_length(self) -> int:
-        """Number of positions T."""
-        return self.positional_embedding.shape[0]
+        """Number of positions T for tokens."""
+        return self.positional_embedding.shape[0] - (self.cls_emb is not None)
 
     @property
     def out_channels(self) -> int:
@@ -89,7 +96,9 @@ class TextTower(FrozenModule):
 
     def forward(self, prompts: PromptSet) -> torch.Tensor:
         """Class features (P, K, E) before L2 normalisation."""
-        encode = encode_packed if self.packable else encode_plain
+        # the engine's mask wants a first row that all attend to
+        packed = self.packable and prompts.prefix.shape[1] > 0
+        encode = encode_packed if packed else encode_plain
         with self.autocast(prompts.prefix.device):
             return encode(self, prompts)
 
@@ -101,3 +110,24 @@ class TextTower(FrozenModule):
         if isinstance(self.text_projection, nn.Linear):
             return self.text_projection(x)
         return x @ self.text_projection
+
+
+def _check_is_supported(text: nn.Module, pool_type: str,
+                        tokenizer: Tokenizer, name: str) -> None:
+    """Raises CLIPLoadError, saying what is not supported."""
+    from open_clip.transformer import Transformer
+    if not isinstance(getattr(text, 'transformer', None), Transformer):
+        raise CLIPLoadError(
+            f'{name}: mmcoop handles open_clip\'s own text Transformers; this '
+            f'text tower is of another kind ({type(text).__name__}).')
+    if pool_type not in ('argmax', 'eos', 'first', 'last'):
+        raise CLIPLoadError(f'{name}: pool_type={pool_type} of its text tower '
+                            'is not supported.')
+    at = {'argmax': text.token_embedding.num_embeddings - 1,
+          'eos': getattr(text, 'eos_id', None)}.get(pool_type)
+    if at is not None and getattr(text, 'cls_emb', None) is None \
+            and tokenizer.end != [at]:
+        raise CLIPLoadError(
+            f'{name}: its text tower takes features at token {at} '
+            f'(pool_type={pool_type}), and its tokenizer ends texts with '
+            f'{tokenizer.end}: they do not belong together.')

@@ -1,4 +1,4 @@
-"""CLIP's Vision Transformer as mmpretrain's own backbone, and back."""
+"""CLIP's Vision Transformer as mmpretrain's own backbone."""
 from typing import Dict, NamedTuple, Optional, Tuple
 
 import torch
@@ -117,71 +117,6 @@ def convert_clip(clip: FrozenCLIP) -> Tuple[dict, Dict[str, torch.Tensor]]:
             in_channels=projection.shape[0],
             out_channels=projection.shape[1],
             norm_cfg=None)), state
-
-
-def revert_vit(backbone: nn.Module) -> nn.Module:
-    """Convert mmpretrain's ``VisionTransformer`` to open_clip's.
-
-    Args:
-        backbone: A ``VisionTransformer`` of the model zoo's CLIP configs.
-
-    Returns:
-        The ``visual`` of an open_clip model, without a projection.
-
-    Raises:
-        ValueError: open_clip's class lacks a part of the backbone.
-    """
-    from open_clip.transformer import QuickGELU, VisionTransformer
-    lacking = _find_lacking_in_clip(backbone)
-    if lacking:
-        raise ValueError('CLIP\'s Vision Transformer has no counterpart of '
-                         f'this backbone\'s {lacking}.')
-    block, by_mean = backbone.layers[0], backbone.out_type == 'avg_featmap'
-    activation = block.ffn.layers[0][1]
-    scaled = not isinstance(block.attn.gamma1, nn.Identity)
-    width, eps = backbone.embed_dims, block.ln1.eps
-    visual = VisionTransformer(
-        image_size=backbone.img_size,
-        patch_size=backbone.patch_embed.projection.kernel_size,
-        width=width,
-        layers=len(backbone.layers),
-        heads=block.attn.num_heads,
-        mlp_ratio=block.ffn.feedforward_channels / width,
-        ls_init_value=1. if scaled else None,
-        no_ln_pre=isinstance(backbone.pre_norm, nn.Identity),
-        pool_type='avg' if by_mean else 'tok',
-        final_ln_after_pool=by_mean,
-        act_layer=QuickGELU if type(activation).__name__ == 'QuickGELU'
-        else lambda: activation,
-        norm_layer=lambda channels: nn.LayerNorm(channels, eps=eps))
-    visual.proj = None
-    state = {}
-    for name, value in backbone.state_dict().items():
-        if name.startswith('ln'):
-            name = f'ln_post.{name.split(".")[1]}'
-        for new, old in NAMES.items():
-            name = name.replace(old, new)
-        state[name] = value
-    state['class_embedding'] = state['class_embedding'].flatten()
-    state['positional_embedding'] = state['positional_embedding'][0]
-    visual.load_state_dict(state)
-    return visual
-
-
-def _find_lacking_in_clip(backbone: nn.Module) -> Optional[str]:
-    """What open_clip's class has no counterpart of, or None."""
-    kind = type(backbone).__name__
-    if kind != VIT:
-        return f'class {kind} (mmpretrain\'s VisionTransformer is needed)'
-    if backbone.patch_embed.projection.bias is not None:
-        return 'bias of the patch embedding: it is no CLIP'
-    pooling = backbone.out_type, backbone.final_norm
-    if pooling not in (('cls_token', True), ('avg_featmap', False)):
-        return 'out_type={}, final_norm={}'.format(*pooling)
-    if not hasattr(backbone.layers[0].ffn, 'layers') or \
-            backbone.layers[0].attn.qkv.bias is None:
-        return 'layers (ffn_type, or no qkv_bias)'
-    return None
 
 
 def _find_lacking(visual: nn.Module) -> Optional[str]:

@@ -64,7 +64,7 @@ class ConditionalContextPrompt(ContextPrompt):
         one, = super().forward(tower)
         image = image_features.to(self.linear1.weight.dtype)
         shift = self.linear2(self.linear1(image).relu())  # (B, D)
-        sos, ctx = one.prefix.split([1, self.n_ctx], dim=1)
+        sos, ctx = one.prefix.tensor_split([-self.n_ctx], dim=1)
         prefix = torch.cat([
             sos.expand(len(shift), -1, -1), ctx + shift[:, None].to(ctx.dtype)
         ], dim=1)  # (B, 1 + M, D)

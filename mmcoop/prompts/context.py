@@ -81,7 +81,9 @@ class ContextPrompt(BasePrompt):
                     logging.INFO)
             self.n_ctx = len(ids)
             self.words = tower.embed(torch.tensor(ids)).detach().clone()
-        if self.n_ctx + 3 > tower.context_length:  # SOS, one name token, EOT
+        tokenizer = tower.tokenizer  # a name has one token at least
+        if self.n_ctx + len(tokenizer.begin) + 1 + len(tokenizer.end) \
+                > tower.context_length:
             raise ValueError(
                 f'n_ctx={self.n_ctx} leaves no room for a class name in '
                 f'{tower.context_length} positions.')
@@ -128,12 +130,13 @@ class ContextPrompt(BasePrompt):
         M, tokenizer = self.n_ctx, tower.tokenizer
         half = M // 2
         placeholder = ' '.join('X' * M)
+        n_before = len(tokenizer.encode(placeholder))
         endings: List[List[int]] = []
         for k, name in enumerate(names):
             # sliced from the whole sentence: BPE merges the last characters
             # of "kite (bird of prey)." into one token
-            after = tokenizer.encode(
-                f'{placeholder} {name}.', special_tokens=True)[1 + M:]
+            after = tokenizer.encode(f'{placeholder} {name}.')[n_before:] \
+                + tokenizer.end
             n_name = len(tokenizer.encode(name))
             name_ids, tail = after[:n_name], after[n_name:]
             first = k * M if self.class_specific else 0
@@ -144,12 +147,13 @@ class ContextPrompt(BasePrompt):
                 'front': name_ids + ctx + tail,
             }
             endings.append(parts[self.class_token_position])
-        check_lengths(names, [1 + len(row) for row in endings], tower,
+        begin = tokenizer.begin
+        check_lengths(names, [len(begin + row) for row in endings], tower,
                       f'{M} context vectors')
         n_shared = 0 if self.class_specific else dict(
             end=M, middle=half, front=0)[self.class_token_position]
         return PromptSlots(
-            prefix=[tokenizer.sot] + endings[0][:n_shared],
+            prefix=begin + endings[0][:n_shared],
             endings=[row[n_shared:] for row in endings],
             device=device)
 

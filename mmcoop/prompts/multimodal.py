@@ -125,8 +125,11 @@ class MultiModalPrompt(BasePrompt):
         check_lengths(clean, [len(row) for row in rows], tower,
                       f'the words {words!r}')
         learned = [-1 - j for j in range(M)]
-        rows = [[row[0], *learned, *row[1 + M:]] for row in rows]
-        n_shared = 1 + len(tower.tokenizer.encode(words))
+        n_words = len(tower.tokenizer.encode(words))
+        replaced = M if self.ctx_init else n_words
+        a = len(tower.tokenizer.begin)
+        rows = [[*row[:a], *learned, *row[a + replaced:]] for row in rows]
+        n_shared = a + M + n_words - replaced
         self.slots = PromptSlots(
             rows[0][:n_shared], [row[n_shared:] for row in rows],
             tower.positional_embedding.device)
@@ -143,7 +146,8 @@ class MultiModalPrompt(BasePrompt):
         prompts = self.slots.fill(tower, self.ctx)
         if self.depth > 1:
             deep = round_to_half(self.deep_ctx)[:, None]  # (L, 1, M, D)
-            prompts = replace(prompts, deep=deep)
+            prompts = replace(prompts, deep=deep,
+                              deep_start=len(tower.tokenizer.begin))
         return [prompts]
 
     def visual_prompts(self) -> torch.Tensor:

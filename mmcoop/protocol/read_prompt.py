@@ -73,7 +73,7 @@ def spell(tokenizer: Tokenizer, token: int) -> str:
     word = tokenizer.decode([token]).strip()
     if word and word.isprintable() and '\ufffd' not in word:
         return word
-    return tokenizer.bpe.decoder[token].replace('</w>', '')
+    return tokenizer.spell(token)
 
 
 @torch.no_grad()

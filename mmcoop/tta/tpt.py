@@ -109,7 +109,7 @@ class TPT(BaseAdaptation):
             if not prompt.sees_images:
                 return prompt.ctx.detach().clone()
             prompts, = prompt(self.module.head.text_tower, first)
-            return prompts.prefix[0, 1:].float()  # after SOS
+            return prompts.prefix[0, -prompt.n_ctx:].float()
 
     def _score(self, ctx: torch.Tensor, features: torch.Tensor,
                first: torch.Tensor) -> torch.Tensor:

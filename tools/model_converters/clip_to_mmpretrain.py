@@ -21,8 +21,6 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.out.suffix != '.pth':
         parser.error(f'{args.out}: the checkpoint must end in .pth')
-    if not args.out.parent.is_dir():
-        parser.error(f'there is no folder {args.out.parent}')
     return args
 
 
@@ -42,6 +40,7 @@ def main(argv: Optional[List[str]] = None) -> None:
             type='Pretrained', checkpoint=str(args.out.absolute()),
             prefix=f'{part}.')
     config = args.out.with_suffix('.py')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     for path, write in [
             (args.out, lambda p: torch.save(dict(state_dict=state), p)),
             (config, lambda p: Config(dict(model=model)).dump(p))]:
