@@ -103,9 +103,12 @@ def export(classifier: Classifier, format: str, out: str,
     about = describe(classifier, format, with_preprocessing)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    # beside the file, so that it can be moved into its place
+    # beside their places, so that they can be moved there
     part = out.with_name(f'{out.stem}.part{out.suffix}')
-    files = [part, part.with_suffix('.pth')][:1 + (format == 'mmpretrain')]
+    note = Path(f'{part}.json')
+    files = {part: out, note: Path(f'{out}.json')}
+    if format == 'mmpretrain':
+        files[part.with_suffix('.pth')] = out.with_suffix('.pth')
     try:
         if format == 'mmpretrain':
             inputs = samples.paths
@@ -114,15 +117,13 @@ def export(classifier: Classifier, format: str, out: str,
             inputs = samples.pixels if with_preprocessing else samples.inputs
             run = write_graph(graph, format, part, inputs[:2], about, opset)
         about['check'] = compare(run, inputs, samples.logits, tolerance)
-        for file in files:
-            os.replace(file, out.with_suffix(file.suffix))
+        note.write_text(json.dumps(about, indent=2, ensure_ascii=False),
+                        encoding='utf-8')
+        for file, place in files.items():
+            os.replace(file, place)
     finally:
         for file in files:
             file.unlink(missing_ok=True)
-    note = Path(f'{out}.json')
-    draft = note.with_name(note.name + '.part')
-    draft.write_text(json.dumps(about, indent=2, ensure_ascii=False))
-    os.replace(draft, note)
     return about
 
 

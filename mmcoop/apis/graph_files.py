@@ -69,7 +69,7 @@ def _write_onnx(graph: ClassifierGraph, path: Path, images: torch.Tensor,
             input_names=['images'], output_names=['logits', 'probabilities'],
             dynamic_axes={name: {0: 'batch'} for name in
                           ('images', 'logits', 'probabilities')})
-    except torch.onnx.errors.OnnxExporterError as error:
+    except (RuntimeError, ValueError) as error:
         lines = str(error).strip().splitlines()
         raise ExportError(f'torch.onnx.export: {lines[-1]} [--opset {opset}]'
                           ) from error
