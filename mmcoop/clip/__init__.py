@@ -5,7 +5,7 @@ from .architecture import Architecture
 from .divide import TextDivider
 from .from_mmpretrain import build_image_tower, revert_vit
 from .frozen import FrozenCLIP, FrozenModule
-from .image_tower import ImageTower, LearnedImageTower
+from .image_tower import ImageTower, LearnedImageTower, encode_images
 from .low_rank import LoRA
 from .norms import LayerNorms
 from .preprocessing import Preprocessing, read_preprocessing
@@ -21,9 +21,9 @@ __all__ = [
     'FrozenCLIP', 'FrozenModule', 'ImageTower', 'LayerNorms',
     'LearnedImageTower', 'LoRA', 'Preprocessing', 'Projection', 'PromptSet',
     'TextDivider', 'TextTower', 'Tokenizer', 'TowerAdapter',
-    'build_image_tower', 'convert_clip', 'convert_vit', 'keep_clips',
-    'load_clip', 'read_architecture', 'read_preprocessing', 'revert_vit',
-    'split_projection'
+    'build_image_tower', 'convert_clip', 'convert_vit', 'encode_images',
+    'keep_clips', 'load_clip', 'read_architecture', 'read_preprocessing',
+    'revert_vit', 'split_projection'
 ]
 
 

@@ -81,7 +81,8 @@ class ImageTower(FrozenModule):
             parts = images.split(CPU_IMAGES * torch.get_num_threads())
         with self.autocast(images.device):
             features = torch.cat([
-                self._encode(part, prompts, patches) for part in parts])
+                encode_images(self.visual, part, prompts, patches)
+                for part in parts])
         return (features if self.dtype is None else features.float(), )
 
     @property
@@ -97,50 +98,6 @@ class ImageTower(FrozenModule):
         """Width W of a Vision Transformer's tokens."""
         return self.visual.transformer.width
 
-    def _encode(self, images: torch.Tensor, prompts: Optional[torch.Tensor],
-                patches: bool) -> torch.Tensor:
-        if prompts is None and not patches:
-            return self.visual(images)
-        if type(self.visual).__name__ == VIT:
-            return self._encode_vit(images, prompts, patches)
-        return self._encode_resnet(images)
-
-    def _encode_vit(self, images: torch.Tensor,
-                    prompts: Optional[torch.Tensor],
-                    patches: bool) -> torch.Tensor:
-        """Encode (B, 3, H, W) with prompts (L, V, W) or None."""
-        visual = self.visual
-        x = visual._embeds(images)  # (B, 1 + M, W), after ln_pre
-        T = x.shape[1]
-        for layer, block in enumerate(visual.transformer.resblocks):
-            if prompts is not None and layer < len(prompts):
-                tokens = prompts[layer].to(x.dtype).expand(len(x), -1, -1)
-                if layer == 0:  # the norm is token by token
-                    tokens = visual.ln_pre(tokens)
-                x = torch.cat([x[:, :T], tokens], dim=1)
-            x = block(x)
-        pooled, tokens = visual._pool(x[:, :T])
-        if patches:
-            pooled = torch.cat([pooled[:, None], tokens], dim=1)
-        return pooled if visual.proj is None else pooled @ visual.proj
-
-    def _encode_resnet(self, images: torch.Tensor) -> torch.Tensor:
-        """Encode (B, 3, H, W): the pooled feature, then all positions."""
-        visual, pool = self.visual, self.visual.attnpool
-        x = visual.stem(images)
-        for layer in (visual.layer1, visual.layer2, visual.layer3,
-                      visual.layer4):
-            x = layer(x)
-        x = x.flatten(2).mT  # (B, M, C)
-        x = torch.cat([x.mean(1, keepdim=True), x], dim=1)
-        x = x + pool.positional_embedding.to(x.dtype)
-        # the published pooling queries its mean alone; here all positions do
-        q, k, v = (
-            proj(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
-            for proj in (pool.q_proj, pool.k_proj, pool.v_proj))
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return pool.c_proj(mixed.transpose(1, 2).flatten(2))
-
     @property
     def out_channels(self) -> int:
         """Width E of the features."""
@@ -148,6 +105,66 @@ class ImageTower(FrozenModule):
         with torch.no_grad():
             weight = next(self.parameters())
             return self(weight.new_zeros(1, 3, size, size))[0].shape[1]
+
+
+def encode_images(visual: nn.Module, images: torch.Tensor,
+                  prompts: Optional[torch.Tensor] = None,
+                  patches: bool = False) -> torch.Tensor:
+    """Encode a batch at once, as :meth:`ImageTower.forward`.
+
+    It can be traced, with any number of images (:mod:`mmcoop.apis.graph`).
+
+    Args:
+        visual: The image tower of an open_clip model.
+        images: (B, 3, H, W).
+        prompts: (L, V, W) or None.
+        patches: Whether to return features of the patches too.
+
+    Returns:
+        (B, E), or (B, 1 + M, E) with ``patches``.
+    """
+    if prompts is None and not patches:
+        return visual(images)
+    if type(visual).__name__ == VIT:
+        return _encode_vit(visual, images, prompts, patches)
+    return _encode_resnet(visual, images)
+
+
+def _encode_vit(visual: nn.Module, images: torch.Tensor,
+                prompts: Optional[torch.Tensor],
+                patches: bool) -> torch.Tensor:
+    """Encode (B, 3, H, W) with prompts (L, V, W) or None."""
+    x = visual._embeds(images)  # (B, 1 + M, W), after ln_pre
+    B, T = x.shape[:2]
+    for layer, block in enumerate(visual.transformer.resblocks):
+        if prompts is not None and layer < len(prompts):
+            tokens = prompts[layer].to(x.dtype).expand(B, -1, -1)
+            if layer == 0:  # the norm is token by token
+                tokens = visual.ln_pre(tokens)
+            x = torch.cat([x[:, :T], tokens], dim=1)
+        x = block(x)
+    pooled, tokens = visual._pool(x[:, :T])
+    if patches:
+        pooled = torch.cat([pooled[:, None], tokens], dim=1)
+    return pooled if visual.proj is None else pooled @ visual.proj
+
+
+def _encode_resnet(visual: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Encode (B, 3, H, W): the pooled feature, then all positions."""
+    pool = visual.attnpool
+    x = visual.stem(images)
+    for layer in (visual.layer1, visual.layer2, visual.layer3,
+                  visual.layer4):
+        x = layer(x)
+    x = x.flatten(2).transpose(1, 2)  # (B, M, C)
+    x = torch.cat([x.mean(1, keepdim=True), x], dim=1)
+    x = x + pool.positional_embedding.to(x.dtype)
+    # the published pooling queries its mean alone; here all positions do
+    q, k, v = (
+        proj(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+        for proj in (pool.q_proj, pool.k_proj, pool.v_proj))
+    mixed = F.scaled_dot_product_attention(q, k, v)
+    return pool.c_proj(mixed.transpose(1, 2).flatten(2))
 
 
 class LearnedImageTower(nn.Module):

@@ -108,8 +108,8 @@ def convert_clip(clip: FrozenCLIP) -> Tuple[dict, Dict[str, torch.Tensor]]:
     return dict(
         type='mmpretrain.ImageClassifier',
         data_preprocessor=dict(
-            mean=[255 * value for value in clip.mean],
-            std=[255 * value for value in clip.std],
+            mean=[255 * value for value in clip.preprocessing.mean],
+            std=[255 * value for value in clip.preprocessing.std],
             to_rgb=True),
         backbone=backbone,
         neck=dict(

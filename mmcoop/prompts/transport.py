@@ -72,11 +72,12 @@ def sinkhorn(cost: torch.Tensor, epsilon: float, max_iters: int,
     """
     M, N = cost.shape[-2:]
     kernel = torch.exp(-cost / epsilon)
-    rows, columns = cost.new_ones(M, 1), cost.new_ones(N, 1)
+    rows, columns = cost.new_ones([M, 1]), cost.new_ones([N, 1])
+    transposed = kernel.transpose(-2, -1)  # ONNX has no mT
     for _ in range(max_iters):
         before = rows
         rows = 1 / M / (kernel @ columns)  # (..., M, 1)
-        columns = 1 / N / (kernel.mT @ rows)  # (..., N, 1)
+        columns = 1 / N / (transposed @ rows)  # (..., N, 1)
         if (rows - before).abs().mean() < tolerance:
             break
-    return rows * kernel * columns.mT
+    return rows * kernel * columns.transpose(-2, -1)

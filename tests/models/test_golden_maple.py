@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmcoop.clip import ImageTower, PromptSet, TextTower
+from mmcoop.clip import PromptSet, TextTower, image_tower
 from mmcoop.clip.plain import encode_plain
 
 from ..conftest import golden_state_dict
@@ -33,7 +33,7 @@ class _RoundedGradient(torch.autograd.Function):
 
 def round_gradients_as_published(monkeypatch):
     """Of each class and of each image, before they are summed."""
-    replace_deep, encode = PromptSet.replace_deep, ImageTower._encode_vit
+    replace_deep, encode = PromptSet.replace_deep, image_tower._encode_vit
 
     def replace_rounded(prompts, layer, x):
         if prompts.deep is None or not 1 <= layer <= len(prompts.deep):
@@ -41,14 +41,14 @@ def round_gradients_as_published(monkeypatch):
         deep = _RoundedGradient.apply(prompts.deep[layer - 1])[None]
         return replace_deep(replace(prompts, deep=deep), 1, x)
 
-    def encode_rounded(tower, images, prompts, patches):
+    def encode_rounded(visual, images, prompts, patches):
         return torch.cat([
-            encode(tower, image[None], _RoundedGradient.apply(prompts),
+            encode(visual, image[None], _RoundedGradient.apply(prompts),
                    patches) for image in images])
 
     monkeypatch.setattr(TextTower, 'forward', encode_plain)
     monkeypatch.setattr(PromptSet, 'replace_deep', replace_rounded)
-    monkeypatch.setattr(ImageTower, '_encode_vit', encode_rounded)
+    monkeypatch.setattr(image_tower, '_encode_vit', encode_rounded)
 
 
 class TestMaPLe:
