@@ -9,7 +9,7 @@ from . import host
 from .config import resolve
 
 __version__ = '0.5.0'
-__all__ = ['resolve']
+__all__ = ['load', 'resolve']
 
 if importlib.util.find_spec('mmcv') is None:
     raise ImportError(
@@ -18,3 +18,10 @@ if importlib.util.find_spec('mmcv') is None:
         'mmcv if other OpenMMLab projects of yours need its operators).')
 
 host.register()
+
+def __getattr__(name: str):
+    # it imports torch, which takes seconds
+    if name == 'load':
+        from .apis import load
+        return load
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -3,14 +3,15 @@
 A prefixed type such as ``mmcoop.CoOp`` then imports itself on first use, under
 any default scope and without ``custom_imports``.
 """
-from typing import Optional, Type
+from typing import Any, Optional, Sequence, Type
 
 from mmengine import registry as mmengine_registries
 from mmengine.registry import Registry
 
 __all__ = [
     'DATASETS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS',
-    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'RUNNERS', 'TRANSFORMS'
+    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'RUNNERS', 'TRANSFORMS',
+    'check_registered'
 ]
 
 
@@ -56,3 +57,51 @@ OPTIM_WRAPPER_CONSTRUCTORS = _make_registry('OPTIM_WRAPPER_CONSTRUCTORS',
                                             'engine')
 PARAM_SCHEDULERS = _make_registry('PARAM_SCHEDULERS', 'engine')
 RUNNERS = _make_registry('RUNNERS', 'engine')
+
+
+def check_registered(part: Any, registries: Sequence[Registry],
+                     where: str) -> None:
+    """Check a config that comes from a file, before anything is built of it.
+
+    ``Registry.get`` would import whatever module a ``type`` names.
+
+    Args:
+        part: A config, or a part of it.
+        registries: Where a ``type`` may be registered.
+        where: Its place, for messages.
+
+    Raises:
+        ValueError: A ``type`` in it is not registered, or it changes the
+            scope.
+    """
+    if isinstance(part, (list, tuple)):
+        for i, value in enumerate(part):
+            check_registered(value, registries, f'{where}.{i}')
+    if not isinstance(part, dict):
+        return
+    kind = part.get('type')
+    if '_scope_' in part or kind is not None and not any(
+            _is_registered(registry, kind) for registry in registries):
+        raise ValueError(
+            f'{where}: {part.get("_scope_") or kind!r} is not registered in '
+            'mmcoop, mmpretrain or mmengine, so nothing is built of it. If it '
+            'is a part of a package of yours, import that package first.')
+    for key, value in part.items():
+        check_registered(value, registries, f'{where}.{key}')
+
+
+def _is_registered(registry: Registry, kind: Any) -> bool:
+    if not isinstance(kind, str):
+        return False
+    root = registry
+    while root.parent is not None:
+        root = root.parent
+    family = {root.scope: root, **root.children}
+    scope, name = Registry.split_scope_key(kind)
+    # without a scope it is looked for in mmpretrain's, which is the default
+    for candidate in ((scope, ) if scope else ('mmpretrain', root.scope)):
+        if candidate in family:
+            family[candidate].import_from_location()
+            if name in family[candidate].module_dict:
+                return True
+    return False

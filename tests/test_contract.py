@@ -5,8 +5,10 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmpretrain import ImageClassificationInferencer
 
+import mmcoop
 from mmcoop.methods import all_methods, get_method
 from mmcoop.protocol.execute import tool_main
 
@@ -104,10 +106,22 @@ def test_contract(name, train, poisoned, tmp_path, capsys):
         assert other.get(key) == result.get(key)
 
     # a test of the checkpoint finds what the training found
-    tool('test', config, last(work), '--work-dir', tmp_path / 'test')
+    tool('test', config, last(work), '--work-dir', tmp_path / 'test', '--out',
+         tmp_path / 'scores.pkl')
     tested = json.loads((tmp_path / 'test/result_test.json').read_text())
     assert tested['metrics'] == result['metrics']
     assert tested['method'] == name
+
+    # and so does the checkpoint without its config
+    scores = load(tmp_path / 'scores.pkl')
+    classifier = mmcoop.load(work)
+    assert classifier.record['method'] == name
+    for predicted, score in zip(
+            classifier.predict([score['img_path'] for score in scores]),
+            scores, strict=True):
+        torch.testing.assert_close(
+            torch.tensor(predicted['probabilities']), score['pred_score'],
+            rtol=0, atol=1e-5)
 
     if method.epochs:  # interrupted after an epoch and resumed: the same
         again = shutil.copytree(work, tmp_path / 'again')

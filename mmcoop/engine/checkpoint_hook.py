@@ -1,13 +1,15 @@
 """Checkpoints without pickled objects, for every version of mmengine."""
+import logging
 from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 
 from ..config import find_selection
 from ..registry import HOOKS
 from .feature_hook import cached_views
+from .model_record import KEY, NotPlain, make_model_record
 
 # what a test of the checkpoint says as well
 OF_FITTED = ('selected_on', 'selected', 'protocol', 'cached_views')
@@ -22,6 +24,9 @@ class SafeCheckpointHook(Hook):
     checkpoints. torch >= 2.6 refuses to load them by default: mmengine 0.10.7
     cannot resume, and 0.11 disables the check.
 
+    It also writes ``meta['mmcoop']``, what :func:`mmcoop.load` needs to use
+    the checkpoint without a config (:func:`make_model_record`).
+
     Raises:
         ValueError: On resuming with other shots, seed, epochs or cached
             views, where mmengine would silently keep the old schedule.
@@ -35,6 +40,12 @@ class SafeCheckpointHook(Hook):
         fitted = getattr(runner.train_loop, 'fitted', {})
         checkpoint['meta']['recipe'] = dict(_recipe(runner), **_plain({
             key: fitted[key] for key in OF_FITTED if key in fitted}))
+        try:
+            checkpoint['meta'][KEY] = make_model_record(runner)
+        except NotPlain as reason:
+            print_log(f'mmcoop.load() will not read this checkpoint, only a '
+                      f'test with its config will: {reason}.', 'current',
+                      logging.WARNING)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         before = checkpoint.get('meta', {}).get('recipe')

@@ -222,7 +222,7 @@ def set_classes_from(dataset: Any, model: nn.Module) -> None:
             names, dataset.metainfo.get('class_ids'))
 
 
-def check_is_safe(filename: str) -> None:
+def check_is_safe(filename: str) -> Any:
     """Check that ``torch.load`` reads a file with ``weights_only=True``.
 
     mmengine 0.11 disables this default of torch, so it is checked first.
@@ -230,19 +230,24 @@ def check_is_safe(filename: str) -> None:
     Args:
         filename: Path or http(s) URL of a checkpoint.
 
+    Returns:
+        What is in the file; None if there is none.
+
     Raises:
         ValueError: The file is damaged or holds pickled objects, or is on
             another kind of remote storage.
     """
     try:
         if filename.startswith(('http://', 'https://')):
-            torch.hub.load_state_dict_from_url(
+            return torch.hub.load_state_dict_from_url(
                 filename, map_location='cpu', weights_only=True)
-        elif '://' in filename:
+        if '://' in filename:
             raise ValueError('copy it to this machine first, so that it can '
                              'be looked at before it is loaded')
-        elif os.path.isfile(filename):
-            torch.load(filename, map_location='cpu', weights_only=True)
+        if os.path.isfile(filename):
+            return torch.load(
+                filename, map_location='cpu', weights_only=True)
+        return None
     except Exception as error:
         lines = str(error).strip().splitlines() or ['it is empty']
         # torch names the object that it will not make

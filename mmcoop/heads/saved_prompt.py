@@ -43,7 +43,8 @@ class SavedPrompt(ContextPrompt):
         record = read_record(state[PREFIX + KEY]) \
             if PREFIX + KEY in state else {}
         settings = dict(record.get('prompt') or {})
-        if settings.pop('type', None) != 'ContextPrompt':
+        # that of a head which was fitted on a saved context holds it too
+        if settings.pop('type', None) not in ('ContextPrompt', 'SavedPrompt'):
             raise ValueError(
                 f'{checkpoint} holds no context of CoOp, KgCoOp or ProGrad, '
                 'whose class features are the same for all images '

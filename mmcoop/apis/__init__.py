@@ -1,0 +1,5 @@
+"""A trained classifier in one call."""
+from .classifier import Classifier
+from .load import load
+
+__all__ = ['Classifier', 'load']

@@ -1,0 +1,192 @@
+"""Build the classifier of a checkpoint, without a config."""
+import os
+from pathlib import Path
+from typing import Any, List, Optional, Union
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.dataset import Compose
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import BATCH_AUGMENTS
+
+from ..clip import CLIPLoadError
+from ..engine.model_record import FORMAT, KEY
+from ..engine.runner import check_is_safe
+from ..registry import MODELS, TRANSFORMS, check_registered
+from .classifier import Classifier
+
+Clip = Union[str, os.PathLike, dict]
+
+
+def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
+         device: Union[str, torch.device, None] = None) -> Classifier:
+    """Load a trained classifier from its checkpoint alone.
+
+    The checkpoint names its CLIP, whose weights it does not hold. A tag is
+    fetched as in training. A file is looked for where it was in training,
+    then by its name beside the checkpoint and in the current folder.
+
+    Args:
+        checkpoint: A checkpoint of mmcoop, or the folder of a run: its best
+            checkpoint if there is one, else its last.
+        clip: The file of the CLIP's weights, or arguments of
+            :func:`mmcoop.clip.load_clip` that replace the recorded ones.
+        device: Where to compute; None takes a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: There is no checkpoint.
+        ValueError: The checkpoint is damaged, none of mmcoop's, of an earlier
+            version, names a part that is not registered, or was learned with
+            another CLIP.
+        mmcoop.clip.CLIPLoadError: The CLIP's weights are not found.
+
+    Example:
+        >>> classifier = mmcoop.load('work_dirs/coop_demo')
+        >>> classifier.predict(['river.jpg'])[0]['label']
+    """
+    path = find_checkpoint(checkpoint)
+    content = check_is_safe(str(path))
+    record = read_record(content, path)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        check_registered(record['model'], (MODELS, BATCH_AUGMENTS), 'model')
+        check_registered(record['test_pipeline'], (TRANSFORMS, ),
+                         'test_pipeline')
+        model = _build(record['model'], path, clip)
+        pipeline = Compose([ConfigDict(step)
+                            for step in record['test_pipeline']])
+    _load_state(model, content['state_dict'], path)
+    expected = record.get('image_tower')
+    if expected and model.backbone.fingerprint() != expected:
+        raise ValueError(
+            f'{path} was learned with another CLIP: its image tower had the '
+            f'fingerprint {expected}, this one has '
+            f"{model.backbone.fingerprint()}. Give the weights that it was "
+            f"trained with (clip='/path/to/weights'; --clip FILE).")
+    model.head.temperature = record['temperature']
+    model.to(device or get_device()).eval()
+    return Classifier(model, pipeline, record)
+
+
+def find_checkpoint(path: Union[str, os.PathLike]) -> Path:
+    """The checkpoint of a path: itself, or the best or last one of a folder.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        if not path.is_file():
+            raise FileNotFoundError(f'there is no checkpoint {path}')
+        return path
+    best = sorted(path.glob('best_*.pth'), key=os.path.getmtime)
+    if best:
+        return best[-1]
+    note = path / 'last_checkpoint'  # its path at that time
+    if note.is_file():
+        last = path / Path(note.read_text().strip()).name
+        if last.is_file():
+            return last
+    found = sorted(path.glob('*.pth'), key=os.path.getmtime)
+    if not found:
+        raise FileNotFoundError(
+            f'there is no checkpoint (*.pth) in {path}: give the work '
+            'directory of a run, or a checkpoint.')
+    return found[-1]
+
+
+def read_record(content: Any, path: Path) -> dict:
+    """What a checkpoint says of its model.
+
+    Raises:
+        ValueError: It says nothing, or is of a later version.
+    """
+    meta = content.get('meta') if isinstance(content, dict) else None
+    record = meta.get(KEY) if isinstance(meta, dict) else None
+    if not isinstance(record, dict) or 'state_dict' not in content:
+        ours = isinstance(meta, dict) and 'recipe' in meta
+        raise ValueError(
+            f'{path} does not say what model it belongs to' + (
+                ': it was made before mmcoop 0.6, or its run had no config. '
+                'Test it with its config (tools/test.py CONFIG CHECKPOINT), '
+                'or train it again.' if ours else
+                ', as checkpoints of mmcoop runs do (by SafeCheckpointHook, '
+                'which configs/_base_/default_runtime.py sets).'))
+    if record['format'] > FORMAT:
+        raise ValueError(
+            f'{path} has format {record["format"]} (mmcoop '
+            f'{record["version"]}), this mmcoop reads up to {FORMAT}: update '
+            'mmcoop.')
+    return record
+
+
+def _build(config: dict, checkpoint: Path, clip: Optional[Clip]) -> Any:
+    """Build a model, with the CLIP that is found here."""
+    config = ConfigDict(config)
+    config.pop('init_cfg', None)  # the checkpoint has the weights
+    head = config.get('head') or {}
+    owner = config if 'clip' in config else head
+    if 'clip' in owner:
+        owner['clip'] = _find_clip(owner['clip'], checkpoint, clip)
+    if 'checkpoint' in (head.get('prompt') or {}):
+        head['prompt']['checkpoint'] = str(checkpoint)  # it holds it too
+    try:
+        return MODELS.build(config)
+    except CLIPLoadError as error:
+        raise CLIPLoadError(
+            f'{error} [{checkpoint} was trained with it; other weights are '
+            "given by clip='/path/to/weights' (--clip FILE).]") from error
+
+
+def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
+               ) -> dict:
+    """Arguments of ``load_clip``, with paths that exist here.
+
+    Raises:
+        CLIPLoadError: A file is not found.
+    """
+    clip = dict(recorded)
+    folders = [checkpoint.parent, Path.cwd()]
+    if isinstance(given, dict):
+        clip.update(given)
+    elif given is not None:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise CLIPLoadError(f'clip: there is no file {path}')
+        clip['pretrained'] = str(path)
+        folders.insert(0, path.parent)
+    for key in ('model_name', 'pretrained'):
+        if _is_path(key, clip.get(key)):
+            clip[key] = _find_file(clip[key], folders)
+    return clip
+
+
+def _is_path(key: str, value: Optional[str]) -> bool:
+    """Whether it is a file's path, not a name (``ViT-B/16``) or a tag."""
+    if value is None or key == 'model_name':
+        return bool(value) and value.endswith('.json')
+    return os.path.sep in value or '.' in value or os.path.isfile(value)
+
+
+def _find_file(recorded: str, folders: List[Path]) -> str:
+    path = Path(recorded).expanduser()
+    places = [path, *(folder / path.name for folder in folders)]
+    for place in places:
+        if place.is_file():
+            return str(place)
+    others = ', '.join(map(str, dict.fromkeys(folders)))
+    raise CLIPLoadError(
+        f'the CLIP that this checkpoint was trained with is not here: there '
+        f'is no {path}, nor a {path.name} in {others}. Copy it there, or give '
+        "the file of its weights: clip='/path/to/weights' (--clip FILE).")
+
+
+def _load_state(model: torch.nn.Module, state: dict, path: Path) -> None:
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, ValueError) as error:
+        detail = ' '.join(str(error).split())[:400]
+        raise ValueError(
+            f'{path} does not fit the model that it describes. If its CLIP '
+            "was given by hand, give the one that it was trained with "
+            f"(clip='/path/to/weights'; --clip FILE). [{detail}]") from error
