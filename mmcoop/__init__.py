@@ -19,6 +19,7 @@ if importlib.util.find_spec('mmcv') is None:
 
 host.register()
 
+
 def __getattr__(name: str):
     # it imports torch, which takes seconds
     if name == 'load':
