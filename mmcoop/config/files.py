@@ -7,7 +7,8 @@ name at once.
 import ast
 import difflib
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import (Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple,
+                    Union)
 
 from ..methods import configs_folder
 
