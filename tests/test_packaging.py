@@ -194,13 +194,11 @@ def test_the_wheel(tmp_path):
             ROOT, inside, files, shallow=False) == (files, [], [])
     shutil.rmtree(source)
     script = ('import mmcoop\nfrom mmengine.config import Config\n'
+              'from mmcoop.command_line import find_config\n'
               'from mmcoop.methods import all_methods\n'
-              'cfg = Config.fromfile(mmcoop.command_line.find_config('
-              '"coop/coop_demo.py"))\n'
-              'print(mmcoop.resolve(cfg).model.clip.model_name, '
-              'all_methods()[0].config)')
-    done = run('-c', f'import mmcoop.command_line\n{script}', cwd=tmp_path,
-               path=installed)
+              'cfg = Config.fromfile(find_config("coop/coop_demo.py"))\n'
+              'print(cfg.model.clip.model_name, all_methods()[0].config)')
+    done = run('-c', script, cwd=tmp_path, path=installed)
     assert done.stdout.split() == [
         str(installed / 'mmcoop/demo/tiny_clip.json'),
         str(inside / 'configs/zeroshot/zeroshot_vit-b16_imagenet.py')
