@@ -57,6 +57,8 @@ class TestDoors:
         (['--help'], 0, 'train                  Train a model\n'),
         (['train', '--help'], 0, 'usage: python -m mmcoop train [-h]'),
         (['feature_cache', '--help'], 0, 'Show or clear the cache'),
+        (['published-to-mmcoop', '--help'], 0, 'SRC is a model.pth.tar-N of'),
+        (['mmcoop-to-published', '--help'], 0, 'model.pth.tar-N (MaPLe'),
         (['trian'], 2, 'there is no tool trian: choose from check-data,'),
         (['train', 'coop/no.py'], 2, 'there is no config coop/no.py, neither'),
     ], ids=str)
