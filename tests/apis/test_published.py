@@ -1,4 +1,5 @@
 """Published checkpoints: read, tested, written back, without their code."""
+import json
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmcoop.command_line import merge_options, parse_values
 from mmcoop.config import resolve
 from mmcoop.protocol.execute import tool_main
 
-from ..conftest import GOLDEN, ROOT, golden_state_dict
+from ..conftest import DATA, GOLDEN, ROOT, golden_state_dict
 from ..models.test_golden import assert_equal
 
 FILES = GOLDEN / 'published_checkpoints'
@@ -291,6 +292,23 @@ def test_old_files(tmp_path):
         scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5)),
         tmp_path / 'old.tar', _use_new_zipfile_serialization=False)
     assert read_published(tmp_path / 'old.tar').epoch == 7
+
+
+def test_class_specific_on_a_data_set(vit_file, tmp_path):
+    """Which is tested on the names as the data set writes them."""
+    data = ['dataset=eurosat', f'data_root={DATA}',
+            'model.clip.model_name=None', f'model.clip.pretrained={vit_file}']
+    run = tmp_path / 'nctx4_cscTrue_ctpend/seed1'
+    save_as_published(run / 'prompt_learner',
+                      dict(ctx=torch.randn(10, 4, 128)))
+    path = tmp_path / 'ours.pth'
+    tool_main(TO_MMCOOP)([str(run), str(path), '--cfg-options', *data])
+    tool_main(ROOT / 'tools/test.py')([
+        'coop/coop_vit-b16_16shot_imagenet.py', str(path), '--work-dir',
+        str(tmp_path), '--cfg-options', *data, 'num_workers=0',
+        'model.head.prompt.n_ctx=4', 'model.head.prompt.class_specific=True'])
+    result = json.loads((tmp_path / 'result_test.json').read_text())
+    assert result['method'] == 'coop-m4-end-csc'
 
 
 def test_command_lines(vit_file, photos, tmp_path, capsys):
