@@ -3,6 +3,7 @@
 A prefixed type such as ``mmcoop.CoOp`` then imports itself on first use, under
 any default scope and without ``custom_imports``.
 """
+import inspect
 from typing import Any, Optional, Sequence, Type
 
 from mmengine import registry as mmengine_registries
@@ -102,6 +103,8 @@ def _is_registered(registry: Registry, kind: Any) -> bool:
     for candidate in ((scope, ) if scope else ('mmpretrain', root.scope)):
         if candidate in family:
             family[candidate].import_from_location()
-            if name in family[candidate].module_dict:
+            # functions build what they like: transformers' load remote code
+            if name in family[candidate].module_dict and not \
+                    inspect.isfunction(family[candidate].module_dict[name]):
                 return True
     return False

@@ -192,3 +192,20 @@ def custom_config(tmp_path, photos, clip, method='coop', **options):
         **options
     })
     return cfg
+
+
+@pytest.fixture(scope='session')
+def small_run(tmp_path_factory, small_clip):
+    """The work directory of a short run: a context for grass, red fox, snow.
+
+    Its photos lie in ``../photos``.
+    """
+    from mmengine.registry import DefaultScope
+
+    from mmcoop.engine import FewShotRunner
+    folder = tmp_path_factory.mktemp('small_run')
+    photos = make_photos(folder / 'photos', dict(red_fox=6, snow=6, grass=4))
+    cfg = custom_config(folder, photos, small_clip, max_epochs=2)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        FewShotRunner.from_cfg(cfg).train()
+    return folder / 'work'

@@ -42,24 +42,12 @@ CONFIG = {
         'layers': 3,
     },
 }
+PREPROCESS = {'mean': OPENAI_DATASET_MEAN, 'std': OPENAI_DATASET_STD}
 PAIRS = [(name, medium) for medium in CAPTIONS for name in CLASSES]
 # Where the temperature is sharp, the loss is content with "class plus medium",
 # a sum in which the wording hardly matters to the class. A soft one pushes
 # all the pairs apart, and the class word takes its meaning from its context.
 MAX_SCALE = 4.0
-
-
-def build_model(config_path: Path) -> nn.Module:
-    """Builds an untrained CLIP from an open_clip model config.
-
-    Args:
-        config_path: The JSON file; its stem becomes the model's name.
-
-    Returns:
-        nn.Module: open_clip's ``CLIP``.
-    """
-    open_clip.add_model_config(config_path)
-    return open_clip.create_model(config_path.stem, load_weights=False)
 
 
 def normalise(images: np.ndarray) -> torch.Tensor:
@@ -186,8 +174,9 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     config_path = args.out / f'{NAME}.json'
-    config_path.write_text(json.dumps(CONFIG, indent=4) + '\n')
-    model = build_model(config_path)
+    config_path.write_text(json.dumps(
+        dict(CONFIG, preprocess_cfg=PREPROCESS), indent=4) + '\n')
+    model = open_clip.CLIP(**CONFIG)
     print(f'drawing {args.pictures * len(PAIRS)} pictures')
     pool = draw_pool(args.pictures, 0)
     train(model.train(), pool, args.steps, args.lr, args.seed)

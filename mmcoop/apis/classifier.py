@@ -1,6 +1,6 @@
 """A trained classifier: images in, names and probabilities out."""
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -8,10 +8,12 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from PIL import Image
 
+from ..heads import FittedHead
 from ..heads.record import shorten
 
 Picture = Union[str, os.PathLike, Image.Image, np.ndarray]
 THREADS = 8  # that decode images
+DEEP = ('I', 'I;16', 'I;16B', 'I;16L', 'F')  # Pillow would clip them at 255
 
 
 class Classifier:
@@ -58,12 +60,19 @@ class Classifier:
             ValueError: What was learned belongs to the classes that it was
                 learned for.
         """
-        if not hasattr(self.model.head, 'set_classes'):
+        head, names = self.model.head, list(names)
+        known = head.fitted_names if isinstance(head, FittedHead) else []
+        # a linear head says nothing of it
+        if getattr(head, 'fixes_classes', True) and names != self.classes \
+                and not (known and set(names) <= set(known)):
             raise ValueError(
-                f'a {type(self.model.head).__name__} predicts the classes '
-                f'that it was trained on, {shorten(self.classes)}, and no '
-                'others. A context for all classes (configs/coop) does.')
-        self.model.set_classes(names)
+                f'{self.record["method"]} predicts the classes that it was '
+                f'trained on, {shorten(self.classes)}, '
+                + ('or some of them, ' if known else '') + 'and no others. '
+                'For classes without training take one context for all '
+                '(configs/coop, class_specific=False).')
+        if hasattr(head, 'set_classes'):
+            getattr(self.model, 'set_classes', head.set_classes)(names)
 
     def class_features(self) -> torch.Tensor:
         """(K, E), L2-normalised class features.
@@ -86,20 +95,21 @@ class Classifier:
         """Logits (N, K), on the CPU.
 
         Args:
-            images: Paths, PIL images, or arrays (H, W, 3) of RGB in uint8;
-                one or a sequence.
+            images: Paths, PIL images of 8 bits a channel, or arrays (H, W, 3)
+                of RGB in uint8; one or a sequence. Files are read as in
+                training; the others are taken as they are.
             batch_size: Images that are computed at once.
 
         Raises:
-            OSError: An image cannot be read; the message names it.
+            OSError: A file cannot be read; the message names it.
             TypeError: It is something else.
         """
-        parts = []
-        for _, logits, errors in self.stream(_as_list(images), batch_size):
-            if errors:
-                raise errors[0]
-            parts.append(logits)
-        return torch.cat(parts) if parts else torch.empty(
+        rows = []
+        for row, error in self.stream(_as_list(images), batch_size):
+            if error is not None:
+                raise error
+            rows.append(row)
+        return torch.stack(rows) if rows else torch.empty(
             0, len(self.classes))
 
     def predict(self, images: Union[Picture, Sequence[Picture]],
@@ -117,9 +127,12 @@ class Classifier:
             For each image ``path`` (None if it is not a file), ``label`` (the
             name), ``score`` (its probability) and ``probabilities`` (of all
             classes, in the order of :attr:`classes`).
+
+        Raises:
+            As :meth:`logits`.
         """
         images = _as_list(images)
-        return [self.describe(image, logits, threshold) for image, logits
+        return [self.describe(image, row, threshold) for image, row
                 in zip(images, self.logits(images, batch_size))]
 
     def describe(self, image: Picture, logits: torch.Tensor,
@@ -137,18 +150,20 @@ class Classifier:
             probabilities=probabilities.tolist())
 
     def stream(self, images: Sequence[Picture], batch_size: int = 32
-               ) -> Iterator[Tuple[List[int], torch.Tensor, List[OSError]]]:
+               ) -> Iterator[Tuple[Optional[torch.Tensor],
+                                   Optional[OSError]]]:
         """Compute logits batch by batch; the next is read in the meantime.
 
         Args:
-            images: As in :meth:`logits`.
+            images: As in :meth:`logits`; a sequence.
             batch_size: As in :meth:`logits`.
 
         Yields:
-            Indices of the images that could be read, their logits (B, K) on
-            the CPU, and the errors of the others.
+            For each image its logits (K, ) on the CPU and None, or None and
+            the error if it cannot be read.
         """
-        starts = range(0, len(images), batch_size)
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size}: at least 1 is needed.')
         with ThreadPoolExecutor(THREADS) as pool:
 
             def submit(start: int) -> list:
@@ -156,33 +171,46 @@ class Classifier:
                         for image in images[start:start + batch_size]]
 
             coming = submit(0)
-            for start in starts:
+            for start in range(0, len(images), batch_size):
                 here, coming = coming, submit(start + batch_size)
-                indices, inputs, errors = [], [], []
-                for i, future in enumerate(here, start):
-                    try:
-                        inputs.append(future.result())
-                        indices.append(i)
-                    except OSError as error:
-                        errors.append(error)
-                yield indices, self._compute(inputs), errors
+                read = [_result(future) for future in here]
+                rows = iter(self._compute(
+                    [data for data, error in read if error is None]))
+                for _, error in read:
+                    yield (next(rows), None) if error is None \
+                        else (None, error)
+
+    def inferencer(self) -> Any:
+        """mmpretrain's ``ImageClassificationInferencer`` of this model.
+
+        It reads images in its own way (OpenCV, upright by their EXIF
+        orientation), and knows no temperature.
+        """
+        from mmengine.config import Config
+        from mmpretrain import ImageClassificationInferencer
+
+        # where it looks for the transforms
+        self.model._config = Config(dict(test_dataloader=dict(dataset=dict(
+            pipeline=self.record['test_pipeline']))))
+        return ImageClassificationInferencer(self.model, classes=self.classes)
 
     def _read(self, image: Picture) -> dict:
-        info = dict(exif_rotation=self.record.get('exif_rotation', False))
         if isinstance(image, (str, os.PathLike)):
-            info['img_path'] = os.fspath(image)
-        elif isinstance(image, Image.Image):
-            info['img'] = np.asarray(image.convert('RGB'))[..., ::-1].copy()
+            return self.pipeline(dict(img_path=os.fspath(image)))
+        if isinstance(image, Image.Image) and image.mode not in DEEP:
+            pixels = np.asarray(image.convert('RGB'))
         elif isinstance(image, np.ndarray) and image.dtype == np.uint8 \
                 and image.ndim == 3 and image.shape[2] == 3:
-            info['img'] = image[..., ::-1].copy()  # mm's transforms take BGR
+            pixels = image
         else:
             raise TypeError(
-                'an image is a path, a PIL image or an array (H, W, 3) of '
-                'RGB in uint8, not '
-                + (f'an array {image.shape} of {image.dtype}.' if isinstance(
-                    image, np.ndarray) else f'a {type(image).__name__}.'))
-        return self.pipeline(info)
+                'an image is a path, a PIL image of 8 bits a channel or an '
+                'array (H, W, 3) of RGB in uint8, not a '
+                f'{type(image).__name__} ' + ' '.join(
+                    str(getattr(image, name)) for name in
+                    ('mode', 'dtype', 'shape') if hasattr(image, name)))
+        # mm's transforms take BGR
+        return self.pipeline(dict(img=pixels[..., ::-1].copy()))
 
     @torch.no_grad()
     def _compute(self, inputs: List[dict]) -> torch.Tensor:
@@ -190,6 +218,13 @@ class Classifier:
             return torch.empty(0, len(self.classes))
         data = self.model.data_preprocessor(pseudo_collate(inputs), False)
         return self.model(data['inputs']).float().cpu()
+
+
+def _result(future: Future) -> Tuple[Optional[dict], Optional[OSError]]:
+    try:
+        return future.result(), None
+    except OSError as error:
+        return None, error
 
 
 def _as_list(images: Any) -> Sequence[Picture]:

@@ -11,7 +11,8 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import BATCH_AUGMENTS
 
 from ..clip import CLIPLoadError
-from ..engine.model_record import FORMAT, KEY
+from ..clip.preprocessing import read_tag
+from ..engine.model_record import FORMAT, KEY, LOCAL
 from ..engine.runner import check_is_safe
 from ..registry import MODELS, TRANSFORMS, check_registered
 from .classifier import Classifier
@@ -23,9 +24,10 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
          device: Union[str, torch.device, None] = None) -> Classifier:
     """Load a trained classifier from its checkpoint alone.
 
-    The checkpoint names its CLIP, whose weights it does not hold. A tag is
-    fetched as in training. A file is looked for where it was in training,
-    then by its name beside the checkpoint and in the current folder.
+    The checkpoint names its CLIP, whose weights it does not hold. They are
+    looked for where they were in training, then by the name of their file
+    beside the checkpoint and in the current folder; a tag is fetched if its
+    file is in neither.
 
     Args:
         checkpoint: A checkpoint of mmcoop, or the folder of a run: its best
@@ -123,7 +125,6 @@ def read_record(content: Any, path: Path) -> dict:
 def _build(config: dict, checkpoint: Path, clip: Optional[Clip]) -> Any:
     """Build a model, with the CLIP that is found here."""
     config = ConfigDict(config)
-    config.pop('init_cfg', None)  # the checkpoint has the weights
     head = config.get('head') or {}
     owner = config if 'clip' in config else head
     if 'clip' in owner:
@@ -147,6 +148,15 @@ def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
     """
     clip = dict(recorded)
     folders = [checkpoint.parent, Path.cwd()]
+    tag = read_tag(clip.get('model_name'), clip.get('pretrained'))
+    if tag:
+        # a file of these weights may not say it
+        clip.setdefault('quick_gelu', tag.get('quick_gelu'))
+        for folder in folders:
+            fetched = folder / os.path.basename(tag.get('url') or '')
+            if fetched.is_file():
+                clip['pretrained'] = str(fetched)
+                break
     if isinstance(given, dict):
         clip.update(given)
     elif given is not None:
@@ -162,18 +172,19 @@ def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
 
 
 def _is_path(key: str, value: Optional[str]) -> bool:
-    """Whether it is a file's path, not a name (``ViT-B/16``) or a tag."""
-    if value is None or key == 'model_name':
-        return bool(value) and value.endswith('.json')
+    """Whether it is a path, not a name (``ViT-B/16``) or a tag."""
+    if not value or key == 'model_name':
+        return bool(value) and value.startswith(LOCAL) or \
+            str(value).endswith('.json')
     return os.path.sep in value or '.' in value or os.path.isfile(value)
 
 
 def _find_file(recorded: str, folders: List[Path]) -> str:
-    path = Path(recorded).expanduser()
-    places = [path, *(folder / path.name for folder in folders)]
-    for place in places:
-        if place.is_file():
-            return str(place)
+    scheme = LOCAL if recorded.startswith(LOCAL) else ''
+    path = Path(recorded[len(scheme):]).expanduser()
+    for place in (path, *(folder / path.name for folder in folders)):
+        if place.exists():
+            return f'{scheme}{place}'
     others = ', '.join(map(str, dict.fromkeys(folders)))
     raise CLIPLoadError(
         f'the CLIP that this checkpoint was trained with is not here: there '

@@ -7,6 +7,7 @@ from .frozen import FrozenCLIP, FrozenModule
 from .image_tower import ImageTower, LearnedImageTower
 from .low_rank import LoRA
 from .norms import LayerNorms
+from .preprocessing import Preprocessing, read_preprocessing
 from .projection import Projection, split_projection
 from .prompt_set import EndingLayout, PromptSet
 from .text_tower import TextTower
@@ -16,9 +17,9 @@ from .weights import CLIPLoadError
 __all__ = [
     'Architecture', 'CLIPLoadError', 'EndingLayout', 'FrozenCLIP',
     'FrozenModule', 'ImageTower', 'LayerNorms', 'LearnedImageTower', 'LoRA',
-    'Projection', 'PromptSet', 'TextDivider', 'TextTower', 'Tokenizer',
-    'TowerAdapter', 'keep_clips', 'load_clip', 'read_architecture',
-    'split_projection'
+    'Preprocessing', 'Projection', 'PromptSet', 'TextDivider', 'TextTower',
+    'Tokenizer', 'TowerAdapter', 'keep_clips', 'load_clip',
+    'read_architecture', 'read_preprocessing', 'split_projection'
 ]
 
 

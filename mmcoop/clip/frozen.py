@@ -2,12 +2,13 @@
 import zlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from typing import Optional
 
 import torch
 import torch.nn as nn
 
 from .architecture import Architecture
+from .preprocessing import Preprocessing
 
 
 class FrozenModule(nn.Module):
@@ -80,13 +81,11 @@ class FrozenCLIP:
     Attributes:
         image_tower: An :class:`ImageTower`, (B, 3, H, W) -> ((B, E), ).
         text_tower: A :class:`TextTower`, :class:`PromptSet` -> (P, K, E).
-        mean: Means (RGB, 0 to 1) that images are normalised with.
-        std: Standard deviations that images are normalised with.
+        preprocessing: How images are resized and normalised.
     """
     image_tower: FrozenModule
     text_tower: FrozenModule
-    mean: Tuple[float, ...]
-    std: Tuple[float, ...]
+    preprocessing: Preprocessing = Preprocessing()
 
     @property
     def architecture(self) -> Architecture:

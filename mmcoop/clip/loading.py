@@ -1,9 +1,12 @@
 """Load a frozen CLIP by open_clip name and tag, or from a local file."""
 import contextlib
+import json
 import logging
 import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 import open_clip
 import torch
@@ -20,6 +23,8 @@ from open_clip.pretrained import (download_pretrained,
 from .architecture import Architecture
 from .frozen import FrozenCLIP
 from .image_tower import ImageTower
+from .preprocessing import (CONFIG_FILE, Preprocessing, read_model_config,
+                            read_preprocessing)
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
 from .weights import CLIPLoadError, read_state_dict
@@ -47,14 +52,19 @@ def load_clip(model_name: Optional[str] = None,
               pretrained: Optional[str] = None,
               quick_gelu: Optional[bool] = None,
               cache_dir: Optional[str] = None,
-              precision: str = 'fp32') -> FrozenCLIP:
+              precision: str = 'fp32',
+              mean: Optional[Sequence[float]] = None,
+              std: Optional[Sequence[float]] = None,
+              interpolation: Optional[str] = None,
+              resize_mode: Optional[str] = None) -> FrozenCLIP:
     """Load a CLIP and freeze it.
 
     Args:
         model_name: An open_clip name (``ViT-B-16``, ``RN50``,
             ``hf-hub:org/repo``, ``local-dir:folder``) or the path of an
-            open_clip JSON model config. Not needed for a file in OpenAI's
-            original layout, which carries its own architecture.
+            open_clip JSON model config, or of an ``open_clip_config.json``.
+            Not needed for a file in OpenAI's original layout, which carries
+            its own architecture.
         pretrained: An open_clip tag (``openai``, ``laion2b_s34b_b88k``) or
             the path of a local file: an original OpenAI ``.pt`` archive, a
             state dict or safetensors. None builds random weights.
@@ -63,16 +73,27 @@ def load_clip(model_name: Optional[str] = None,
         cache_dir: Where downloads are kept; None takes open_clip's default.
         precision: ``fp32``, ``bf16`` or ``fp16``, for the towers' matrix
             products. Learned parameters and logits are always in fp32.
+        mean: Means (RGB, 0 to 1) that images are normalised with. None, here
+            and below, takes what the CLIP's ``preprocess_cfg`` or its tag
+            says, else OpenAI's.
+        std: Standard deviations that images are normalised with.
+        interpolation: ``bicubic`` or ``bilinear``.
+        resize_mode: ``shortest``, ``squash`` or ``longest``, as in open_clip;
+            see :class:`Preprocessing`.
 
     Returns:
-        The image tower and the text tower, both frozen.
+        The image tower and the text tower, both frozen, and how images are
+        made ready for them.
 
     Raises:
         CLIPLoadError: Unknown name or tag, missing or damaged file, weights
             of another architecture, or no network; the message says what to
             fetch and where to put it.
     """
-    key = (model_name, pretrained, quick_gelu, cache_dir, precision)
+    preprocessing = read_preprocessing(model_name, pretrained, cache_dir, mean,
+                                       std, interpolation, resize_mode)
+    key = (model_name, pretrained, quick_gelu, cache_dir, precision,
+           preprocessing)
     if _kept is not None and key in _kept:
         return _kept[key]
     # building draws random weights; a context's start must not depend on it
@@ -85,7 +106,7 @@ def load_clip(model_name: Optional[str] = None,
 
 def _load(model_name: Optional[str], pretrained: Optional[str],
           quick_gelu: Optional[bool], cache_dir: Optional[str],
-          precision: str) -> FrozenCLIP:
+          precision: str, preprocessing: Preprocessing) -> FrozenCLIP:
     if precision not in PRECISIONS:
         raise CLIPLoadError(f'clip.precision={precision!r}: choose from '
                             f'{", ".join(PRECISIONS)}.')
@@ -93,7 +114,6 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
         raise CLIPLoadError(
             "give clip=dict(model_name='ViT-B-16', pretrained='openai') or "
             "clip=dict(pretrained='/path/to/ViT-B-16.pt')")
-    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     if model_name and ':' in model_name:  # open_clip's hf-hub:, local-dir:
         name = model_name
         try:
@@ -102,22 +122,22 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
         except Exception as error:
             raise CLIPLoadError(
                 f'cannot load the CLIP {name!r}: {error}') from error
-        mean, std = model.visual.image_mean, model.visual.image_std
     else:
         name = _register_config(model_name)
         path, tag = _weight_file(name, pretrained, cache_dir)
         if quick_gelu is None:
             quick_gelu = tag.get('quick_gelu')
-        mean, std = tag.get('mean', mean), tag.get('std', std)
         print_log(f'CLIP {name or ""} from {path}', 'current', logging.INFO)
-        model = _build(name, path, quick_gelu)
+        state, is_archive = read_state_dict(path) if path else ({}, False)
+        if is_archive or path is None:  # OpenAI's originals; random weights
+            preprocessing = replace(preprocessing, is_known=True)
+        model = _build(name, path, state, is_archive, quick_gelu)
     model.eval().requires_grad_(False)
     clip = FrozenCLIP(
         image_tower=ImageTower(model.visual),
         text_tower=TextTower(
             model, Tokenizer.from_model(name), name or pretrained),
-        mean=tuple(mean),
-        std=tuple(std))
+        preprocessing=preprocessing)
     if PRECISIONS[precision] is not None:
         for tower in (clip.image_tower, clip.text_tower):
             tower.lower_precision(PRECISIONS[precision])
@@ -125,15 +145,22 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
 
 
 def _register_config(model_name: Optional[str]) -> Optional[str]:
-    """Return the open_clip name, after registering a JSON config."""
+    """Return the open_clip name, after registering a JSON config.
+
+    open_clip reads the model's part alone, from a file of that name.
+    """
     if model_name is None:
         return None
     if model_name.endswith('.json'):
         path = Path(model_name).expanduser()
-        if not path.is_file():
-            raise CLIPLoadError(f'no such CLIP model config: {path}')
-        open_clip.add_model_config(path)
-        model_name = path.stem
+        content = read_model_config(path)
+        model_name = path.parent.resolve().name if path.name == CONFIG_FILE \
+            else path.stem
+        content.pop('preprocess_cfg', None)  # open_clip would refuse it
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f'{model_name}.json'
+            path.write_text(json.dumps(content.get('model_cfg', content)))
+            open_clip.add_model_config(path)
     name = model_name.replace('/', '-')  # OpenAI writes ViT-B/16
     if get_model_config(name) is None:
         raise CLIPLoadError(
@@ -186,9 +213,8 @@ def _download(name: str, tag: str, cfg: dict,
         + ' | '.join(error[:200] for error in errors))
 
 
-def _build(name: Optional[str], path: Optional[str],
-           quick_gelu: Optional[bool]) -> nn.Module:
-    state, is_archive = read_state_dict(path) if path else ({}, False)
+def _build(name: Optional[str], path: Optional[str], state: dict,
+           is_archive: bool, quick_gelu: Optional[bool]) -> nn.Module:
     if quick_gelu is None and (is_archive or name is None):
         quick_gelu = True  # OpenAI's originals
     try:

@@ -163,5 +163,6 @@ def check_options(path: str, options: Iterable[str]) -> None:
     chain = read_chain(path)
     if chain and all(file.complete for file in chain):
         known = set(RUNNER_KEYS).union(*(file.sets for file in chain),
-                                       ('image_size', 'num_classes'))
+                                       ('image_size', 'interpolation',
+                                        'num_classes', 'resize_mode'))
         check_names(options, known, 'the command line')

@@ -206,13 +206,35 @@ def _image_size(resolver: _Resolver) -> int:
     size = resolver.given('image_size')
     if size is not None:
         return size
-    model = find_model(resolver.cfg)
-    clip = model.get('clip') or model.get('head', {}).get('clip')
+    clip = _clip(resolver)
     if clip is None:
         raise ValueError('image_size: the model names no CLIP whose image '
                          'size could be taken; set image_size=224, say.')
     from ..clip.loading import read_architecture  # imports torch
-    return read_architecture(**resolver.fill(clip, 'model.clip')).image_size
+    return read_architecture(**clip).image_size
+
+
+def _interpolation(resolver: _Resolver) -> str:
+    """How the CLIP wants its images to be interpolated."""
+    return _preprocessing(resolver, 'interpolation')
+
+
+def _resize_mode(resolver: _Resolver) -> str:
+    """How the CLIP wants its images to be resized."""
+    return _preprocessing(resolver, 'resize_mode')
+
+
+def _preprocessing(resolver: _Resolver, name: str) -> str:
+    from ..clip import read_preprocessing  # imports torch
+    return resolver.given(name) or getattr(
+        read_preprocessing(**_clip(resolver) or {}), name)
+
+
+def _clip(resolver: _Resolver) -> Optional[dict]:
+    """Arguments of ``load_clip``; None if the model names no CLIP."""
+    model = find_model(resolver.cfg)
+    clip = model.get('clip') or model.get('head', {}).get('clip')
+    return None if clip is None else resolver.fill(clip, 'model.clip')
 
 
 def _val_dataset(resolver: _Resolver) -> dict:
@@ -256,6 +278,8 @@ DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
     warmup_factor=_warmup_factor,
     num_classes=_num_classes,
     image_size=_image_size,
+    interpolation=_interpolation,
+    resize_mode=_resize_mode,
     val_dataset=_val_dataset,
     val_draw=_val_draw,
     head_config=_head_config)

@@ -5,7 +5,8 @@
 """
 import inspect
 import os
-from typing import Any, List, Optional
+from dataclasses import asdict
+from typing import Any, List
 
 import torch.nn as nn
 from mmengine.config import Config
@@ -20,6 +21,7 @@ from .runner import unwrap
 
 KEY = 'mmcoop'  # in checkpoint['meta']
 FORMAT = 1
+LOCAL = 'local-dir:'  # open_clip's name of a folder
 PATHS = ('model_name', 'pretrained', 'checkpoint')  # places of local files
 
 
@@ -36,9 +38,8 @@ def make_model_record(runner) -> dict:
     Returns:
         ``format``, ``version``, ``method``, ``model`` (its config),
         ``classes``, ``test_pipeline``, ``preprocessing``
-        (:func:`describe_preprocessing`), ``temperature``, ``image_tower``
-        (the fingerprint of the frozen one, or None) and ``exif_rotation``
-        (whether test images were rotated by their EXIF orientation).
+        (:func:`describe_preprocessing`), ``temperature`` and ``image_tower``
+        (the fingerprint of the frozen one, or None).
 
     Raises:
         NotPlain: The model is not described by the config of the run.
@@ -47,31 +48,34 @@ def make_model_record(runner) -> dict:
     described = find_model(cfg)
     if 'type' not in described:
         raise NotPlain('the runner got a model, and no config of it')
-    dataset = find_test_dataset(cfg)
-    pipeline = to_plain(dataset.get('pipeline') or [], 'test_pipeline')
-    backbone = model.backbone
+    described = to_plain(described, 'model')
+    if described.get('clip'):  # whatever its files say where it is used
+        wanted = asdict(model.clip_preprocessing)
+        del wanted['is_known']
+        described['clip'].update(wanted)
+    pipeline = to_plain(find_test_pipeline(cfg), 'test_pipeline')
+    backbone = getattr(model, 'backbone', None)
     return dict(
         format=FORMAT,
         version=mmcoop.__version__,
         method=name_method(cfg, model),
-        model=to_plain(described, 'model'),
+        model=described,
         classes=find_classes(runner, model),
         test_pipeline=pipeline,
         preprocessing=describe_preprocessing(model, pipeline),
         temperature=getattr(model.head, 'temperature', None),
         image_tower=backbone.fingerprint()
-        if isinstance(backbone, FrozenModule) else None,
-        exif_rotation=type_name(dataset) == 'FolderDataset')
+        if isinstance(backbone, FrozenModule) else None)
 
 
-def find_test_dataset(cfg: Config) -> dict:
-    """The config of the test images, inside wrappers that have no pipeline."""
+def find_test_pipeline(cfg: Config) -> List[dict]:
+    """The transforms of the test images, also inside wrappers."""
     for name in ('test_dataloader', 'val_dataloader'):
         loader = cfg.get(name) or {}
         for part in datasets_in(loader.get('dataset')):
             if part.get('pipeline'):
-                return part
-    return {}
+                return part['pipeline']
+    return []
 
 
 def find_classes(runner, model: nn.Module) -> List[str]:
@@ -97,13 +101,18 @@ def describe_preprocessing(model: nn.Module, pipeline: List[dict]) -> dict:
     """
     about = dict(size=None, resize_mode=None, interpolation=None, mean=None,
                  std=None)
-    steps = {type_name(step): step for step in pipeline}
-    edge, crop = steps.get('ResizeEdge'), steps.get('CenterCrop')
-    if len(steps) == 4 and edge and crop and \
-            edge.get('edge', 'short') == 'short' and \
-            edge.get('scale') == crop.get('crop_size'):
-        about.update(size=edge['scale'], resize_mode='shortest',
-                     interpolation=edge.get('interpolation', 'bilinear'))
+    names = [type_name(step) for step in pipeline]
+    resize = pipeline[1] if len(pipeline) > 1 else {}
+    if names == ['LoadImage', 'CLIPResize', 'PackInputs']:
+        about.update(size=resize['scale'],
+                     resize_mode=resize.get('resize_mode', 'shortest'),
+                     interpolation=resize.get('interpolation', 'bicubic'))
+    elif names == ['LoadImage', 'ResizeEdge', 'CenterCrop', 'PackInputs'] \
+            and resize['scale'] == pipeline[2].get('crop_size') \
+            and resize.get('edge', 'short') == 'short' \
+            and resize.get('backend') == 'pillow':  # configs before 0.6
+        about.update(size=resize['scale'], resize_mode='shortest',
+                     interpolation=resize.get('interpolation', 'bilinear'))
     for name in ('mean', 'std'):
         value = getattr(model.data_preprocessor, name, None)
         if value is not None:
@@ -134,8 +143,11 @@ def to_plain(part: Any, where: str) -> Any:
     if inspect.isclass(part):  # of a config in the lazy style
         return f'{part.__module__.split(".")[0]}.{part.__name__}'
     if isinstance(part, str):
-        is_file = where.split('.')[-1] in PATHS and os.path.exists(part)
-        return os.path.abspath(part) if is_file else str(part)
+        scheme = LOCAL if part.startswith(LOCAL) else ''
+        path = os.path.expanduser(part[len(scheme):])
+        if where.split('.')[-1] in PATHS and os.path.exists(path):
+            return f'{scheme}{os.path.abspath(path)}'
+        return str(part)
     if isinstance(part, (bool, int, float, type(None))):
         return part
     raise NotPlain(f'{where} is a {type(part).__name__}')

@@ -21,6 +21,7 @@ from ..registry import HOOKS
 from .adaptation_hook import describe_tta
 from .feature_hook import cached_views
 from .method_name import name_adapted, name_method
+from .model_record import describe_preprocessing, find_test_pipeline
 from .runner import unwrap
 
 SECONDS = 'seconds_of_training'  # in the message hub, for resuming
@@ -143,6 +144,8 @@ class ResultHook(Hook):
             seconds_of_training=self.seconds_of_training if trained else None,
             clip=_clip_name(model),
             pretrained=find_model(cfg).get('clip', {}).get('pretrained'),
+            preprocessing=describe_preprocessing(model,
+                                                 find_test_pipeline(cfg)),
             prompt={**find_model(cfg).get('head', {}).get('prompt', {}),
                     **prompt.settings()} if prompt else None,
             learned_parameters=learned,

@@ -29,8 +29,9 @@ from .store import FeatureStore, get_cache_folder
 # names of transforms of PACKAGES, whose versions are part of the store's key;
 # DerivedDataset seeds the random ones
 DETERMINISTIC = {
-    'CenterCrop', 'EfficientNetCenterCrop', 'LoadImage', 'LoadImageFromFile',
-    'Normalize', 'PackInputs', 'Pad', 'Resize', 'ResizeEdge'
+    'CenterCrop', 'CLIPResize', 'EfficientNetCenterCrop', 'LoadImage',
+    'LoadImageFromFile', 'Normalize', 'PackInputs', 'Pad', 'Resize',
+    'ResizeEdge'
 }
 SEEDABLE = DETERMINISTIC | {
     'ColorJitter', 'RandomCrop', 'RandomErasing', 'RandomFlip',

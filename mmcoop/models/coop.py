@@ -1,11 +1,13 @@
 """Image classifier of a CLIP and a head."""
+import logging
 from typing import Any, Optional, Sequence, Tuple, Union
 
 import torch
+from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 
-from ..clip import (Architecture, FrozenCLIP, LearnedImageTower, TowerAdapter,
-                    split_projection)
+from ..clip import (Architecture, FrozenCLIP, LearnedImageTower, Preprocessing,
+                    TowerAdapter, split_projection)
 from ..heads import PromptLearnerHead, RecordedHead
 from ..prompts import BasePrompt
 from ..registry import MODELS
@@ -34,6 +36,8 @@ class CoOp(ImageClassifier):
     Attributes:
         tower_adapter: That of the image tower, or None; that of the text
             tower is the head's.
+        clip_preprocessing: How the CLIP wants its images; the data
+            preprocessor may be told otherwise.
 
     Raises:
         ValueError: Prompt or adapter do not suit the CLIP.
@@ -72,14 +76,17 @@ class CoOp(ImageClassifier):
                 image_tower, projection = split_projection(image_tower)
                 head = dict(head, projection=projection)
             head = MODELS.build(_with_towers(head, clip))
-        clip_name = clip.text_tower.name
+        clip_name, wanted = clip.text_tower.name, clip.preprocessing
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
+            said = data_preprocessor or {}
+            if not wanted.is_known and 'mean' not in said:
+                _warn_of_assumed(clip_name, wanted)
             data_preprocessor = {
                 'type': 'mmcoop.DataPreprocessor',
-                'mean': [255 * value for value in clip.mean],
-                'std': [255 * value for value in clip.std],
+                'mean': [255 * value for value in wanted.mean],
+                'std': [255 * value for value in wanted.std],
                 'to_rgb': True,
-                **(data_preprocessor or {})
+                **said
             }
         super().__init__(
             backbone=image_tower if freeze_image_tower
@@ -88,7 +95,7 @@ class CoOp(ImageClassifier):
             train_cfg=train_cfg,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
-        self.clip_name = clip_name
+        self.clip_name, self.clip_preprocessing = clip_name, wanted
         self.tower_adapter = adapter
         if adapter is not None:
             adapter.setup(clip.image_tower)
@@ -161,6 +168,19 @@ class CoOp(ImageClassifier):
 
     def init_weights(self) -> None:
         """Do nothing: the towers are loaded, the prompt is initialised."""
+
+
+def _warn_of_assumed(name: str, assumed: Preprocessing) -> None:
+    """Warn that nothing says how images are normalised."""
+    mean, std = ([round(value, 4) for value in values]
+                 for values in (assumed.mean, assumed.std))
+    print_log(
+        f'clip: nothing says how images are normalised for these weights of '
+        f"{name}; OpenAI's mean={mean} and std={std} are assumed. If they "
+        'were trained with others, every number is off: set '
+        'clip=dict(mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5]), say '
+        '(model.clip.mean, model.clip.std), or give a JSON config with '
+        'preprocess_cfg.', 'current', logging.WARNING)
 
 
 def _check_prompt(prompt: BasePrompt, clip: Union[dict, FrozenCLIP],

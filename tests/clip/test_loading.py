@@ -183,7 +183,7 @@ def test_download_of_a_tag(tmp_path, tag, monkeypatch):
         tag('mmcoop-test-tagged', url=f'{url}/weights.pt', quick_gelu=True,
             mean=(.5, .5, .5))
         clip = load_clip(name, 'test', cache_dir=str(tmp_path / 'cache'))
-        assert quick_gelu(clip) and clip.mean == (.5, .5, .5)
+        assert quick_gelu(clip) and clip.preprocessing.mean == (.5, .5, .5)
     # the server is gone; the cached file is found
     load_clip(name, 'test', cache_dir=str(tmp_path / 'cache'))
 

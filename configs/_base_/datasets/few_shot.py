@@ -25,19 +25,17 @@ train_pipeline = [
         scale='${image_size}',  # of the CLIP
         crop_ratio_range='${crop_ratio_range}',
         backend='pillow',
-        interpolation='bicubic'),
+        interpolation='${interpolation}'),  # of the CLIP
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='mmcoop.LoadImage'),
     dict(
-        type='ResizeEdge',
+        type='mmcoop.CLIPResize',
         scale='${image_size}',
-        edge='short',
-        backend='pillow',
-        interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size='${image_size}'),
+        resize_mode='${resize_mode}',  # of the CLIP, like the other two
+        interpolation='${interpolation}'),
     dict(type='PackInputs'),
 ]
 

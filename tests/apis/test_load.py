@@ -1,0 +1,338 @@
+"""A checkpoint alone gives the classifier (all methods: test_contract.py)."""
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import mmpretrain.registry
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+import mmcoop
+from mmcoop.clip import CLIPLoadError
+from mmcoop.engine.model_record import (NotPlain, describe_preprocessing,
+                                        make_model_record, to_plain)
+from mmcoop.registry import MODELS
+
+from ..conftest import make_clip
+
+CLASSES = ['grass', 'red_fox', 'snow']
+
+
+@pytest.fixture(scope='session')
+def classifier(small_run):
+    from mmengine.registry import DefaultScope
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return mmcoop.load(small_run, device='cpu')
+
+
+@pytest.fixture
+def files(small_run):
+    return sorted(map(str, small_run.parent.glob('photos/*/*.png')))
+
+
+@pytest.fixture
+def edit(small_run, tmp_path):
+    """Write a copy of the checkpoint with another record."""
+
+    def write(**changes):
+        content = torch.load(small_run / 'epoch_2.pth')
+        record = content['meta']['mmcoop']
+        for key, value in changes.items():
+            part, *rest = key.split('__')
+            if rest:
+                record[part][rest[0]] = value
+            else:
+                record[part] = value
+        torch.save(content, tmp_path / 'edited.pth')
+        return tmp_path / 'edited.pth'
+
+    return write
+
+
+def save(path, model, pipeline=(), **options):
+    """A checkpoint without training."""
+    built = MODELS.build(model)
+    built.set_classes(CLASSES)
+    runner = SimpleNamespace(model=built, cfg=Config(dict(
+        model=model, test_dataloader=dict(dataset=dict(
+            type='x', pipeline=list(pipeline))))))
+    torch.save(dict(meta=dict(mmcoop=make_model_record(runner)),
+                    state_dict=built.state_dict()), path)
+    return path
+
+
+def test_import_is_light():
+    code = "import sys, mmcoop; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, '-c', code], check=True)
+    with pytest.raises(AttributeError, match='lode'):
+        mmcoop.lode
+
+
+def test_record(small_run, small_clip):
+    record = torch.load(small_run / 'epoch_2.pth')['meta']['mmcoop']
+    assert json.loads(json.dumps(record))['classes'] == CLASSES
+    assert record['format'] == 1 and record['version'] == mmcoop.__version__
+    assert record['method'] == 'coop-m4-end'
+    assert record['temperature'] is None
+    assert record['model']['clip']['pretrained'] == small_clip['pretrained']
+    assert record['model']['clip']['resize_mode'] == 'shortest'
+    assert record['preprocessing'] == json.loads(
+        (small_run / 'result.json').read_text())['preprocessing']
+    assert record['preprocessing']['size'] == 32
+    np.testing.assert_allclose(record['preprocessing']['mean'],
+                               [.48145466, .4578275, .40821073], atol=1e-7)
+
+
+def test_kinds_of_images(classifier, files):
+    expected = classifier.logits(files, batch_size=3)
+    assert expected.shape == (16, 3) and not expected.requires_grad
+    images = [Image.open(path) for path in files]
+    arrays = [np.asarray(image) for image in images]
+    for kind in (images, arrays, list(map(Path, files)), np.stack(arrays)):
+        torch.testing.assert_close(classifier.logits(kind), expected,
+                                   rtol=0, atol=1e-5)
+    assert torch.equal(classifier.logits(files[0]), classifier.logits(
+        files[:1]))
+    grey = Image.open(files[0]).convert('L')
+    assert classifier.logits(grey).shape == (1, 3)
+    assert classifier.predict([]) == []
+    for wrong in (grey.convert('I'), arrays[0] / 255, arrays[0][..., 0], 7):
+        with pytest.raises(TypeError, match='an image is a path'):
+            classifier.predict([wrong])
+    with pytest.raises(OSError, match='cannot read the image nothere.jpg'):
+        classifier.predict([files[0], 'nothere.jpg'])
+    with pytest.raises(ValueError, match='batch_size=0'):
+        classifier.predict(files, batch_size=0)
+
+
+def test_probabilities_have_the_temperature(edit, classifier, files):
+    logits = classifier.logits(files)
+    for temperature in (None, 4.):
+        other = mmcoop.load(edit(temperature=temperature), device='cpu')
+        assert other.temperature == temperature
+        for path, row, found in zip(files, logits, other.predict(
+                files, threshold=.9)):
+            wanted = (row / (temperature or 1)).double().softmax(0)
+            np.testing.assert_allclose(found['probabilities'], wanted,
+                                       atol=1e-6)
+            assert found['score'] == max(found['probabilities'])
+            assert found['path'] == path
+            assert found['label'] == (
+                CLASSES[row.argmax()] if wanted.max() >= .9 else None)
+
+
+def test_the_hosts_inferencer(classifier, files):
+    found = classifier.inferencer()(files)
+    expected = classifier.logits(files).softmax(1)
+    for one, row in zip(found, expected):
+        np.testing.assert_allclose(one['pred_scores'], row, atol=1e-5)
+        assert one['pred_class'] == CLASSES[row.argmax()]
+
+
+def test_other_classes(edit, files, small_clip, tmp_path):
+    found = mmcoop.load(edit(), device='cpu')
+    assert found.class_features().shape == (3, 32)
+    found.set_classes(['cat', 'dog'])
+    assert found.logits(files[:2]).shape == (2, 2)
+    assert found.predict(files[0])[0]['label'] in found.classes
+    specific = dict(type='mmcoop.CoOp', clip=small_clip, head=dict(
+        type='mmcoop.PromptLearnerHead', prompt=dict(
+            type='mmcoop.ContextPrompt', n_ctx=2, class_specific=True)))
+    found = mmcoop.load(save(tmp_path / 'x.pth', specific), device='cpu')
+    found.set_classes(CLASSES)
+    for others in (['cat', 'dog'], ['cat', 'dog', 'cow']):
+        with pytest.raises(ValueError, match='and no others. For classes wi'):
+            found.set_classes(others)
+
+
+def test_conditional_and_linear_have_no_class_features(small_clip, tmp_path):
+    for head, reason in (
+            (dict(type='mmcoop.PromptLearnerHead',
+                  prompt=dict(type='mmcoop.ConditionalContextPrompt')),
+             'follow from each image'),
+            (dict(type='mmcoop.LinearProbeHead'), 'image features alone')):
+        found = mmcoop.load(save(tmp_path / 'x.pth', dict(
+            type='mmcoop.CoOp', clip=small_clip, head=head)), device='cpu')
+        with pytest.raises(TypeError, match=reason):
+            found.class_features()
+
+
+class TestWeights:
+
+    @pytest.fixture
+    def moved(self, edit):
+        """Another machine: the files are not where they were in training."""
+        gone = {f'model__{key}': value for key, value in dict(
+            clip=dict(model_name='/gone/mmcoop-test-small.json',
+                      pretrained='/gone/mmcoop-test-small.pt')).items()}
+        return edit(**gone)
+
+    def test_found_beside_the_checkpoint(self, moved, small_clip, classifier,
+                                         files):
+        for path in small_clip.values():
+            shutil.copy(path, moved.parent)
+        found = mmcoop.load(moved, device='cpu')
+        assert torch.equal(found.logits(files), classifier.logits(files))
+
+    def test_found_in_the_current_folder(self, moved, small_clip, monkeypatch):
+        monkeypatch.chdir(Path(small_clip['pretrained']).parent)
+        mmcoop.load(moved, device='cpu')
+
+    def test_given(self, moved, small_clip):
+        mmcoop.load(moved, clip=small_clip['pretrained'], device='cpu')
+        mmcoop.load(moved, clip=small_clip, device='cpu')
+
+    def test_not_found(self, moved):
+        with pytest.raises(CLIPLoadError, match='no /gone/mmcoop-test-small'
+                           '.json, nor a mmcoop-test-small.json in .*--clip'):
+            mmcoop.load(moved)
+        with pytest.raises(CLIPLoadError, match='there is no file x.pt'):
+            mmcoop.load(moved, clip='x.pt')
+
+    def test_other_weights(self, moved, small_clip, tmp_path):
+        state = torch.load(small_clip['pretrained'])
+        for part, reason in (('visual.proj', 'image tower had the finger'),
+                             ('text_projection', 'learned for the text')):
+            other = {**state, part: state[part] + 1}
+            torch.save(other, tmp_path / 'other.pt')
+            with pytest.raises(ValueError, match=reason) as caught:
+                mmcoop.load(moved, clip=dict(
+                    small_clip, pretrained=str(tmp_path / 'other.pt')))
+            assert '--clip FILE' in str(caught.value)
+
+    def test_local_folder_of_open_clip(self, small_clip, tmp_path):
+        before, after = tmp_path / 'a/clip', tmp_path / 'b/clip'
+        before.mkdir(parents=True)
+        (before / 'open_clip_config.json').write_text(json.dumps(dict(
+            model_cfg=json.loads(Path(small_clip['model_name']).read_text()))))
+        shutil.copy(small_clip['pretrained'],
+                    before / 'open_clip_pytorch_model.bin')
+        path = save(tmp_path / 'b.pth', dict(
+            type='mmcoop.CoOp', clip=dict(model_name=f'local-dir:{before}'),
+            head=dict(type='mmcoop.LinearProbeHead')))
+        after.parent.mkdir()
+        before.rename(after)
+        path = path.rename(after.parent / 'b.pth')
+        assert mmcoop.load(path, device='cpu').model.clip_name == \
+            f'local-dir:{after}'
+
+    def test_file_of_a_tag(self, small_clip, tmp_path, monkeypatch):
+        """Weights of a tag, beside the checkpoint under their own name."""
+        from open_clip import pretrained
+        path = save(tmp_path / 'a.pth', dict(
+            type='mmcoop.CoOp', clip=dict(small_clip, quick_gelu=True),
+            head=dict(type='mmcoop.LinearProbeHead')))
+        content = torch.load(path)
+        clip = content['meta']['mmcoop']['model']['clip']
+        del clip['quick_gelu']
+        clip['pretrained'] = 'tagged'
+        torch.save(content, path)
+        monkeypatch.setitem(
+            pretrained._PRETRAINED, 'mmcoop-test-small', dict(tagged=dict(
+                url='http://localhost:9/some-clip.pt', quick_gelu=True)))
+        with pytest.raises(CLIPLoadError, match='other weights are given by'):
+            mmcoop.load(path)
+        for beside, given in ((True, None), (False, small_clip['pretrained'])):
+            if beside:
+                shutil.copy(small_clip['pretrained'],
+                            tmp_path / 'some-clip.pt')
+            tower = mmcoop.load(path, given, 'cpu').model.backbone
+            assert 'QuickGELU' in str(tower)
+
+
+def test_folder_of_a_run(small_run, tmp_path):
+    from mmcoop.apis.load import find_checkpoint
+    folder = shutil.copytree(small_run, tmp_path / 'moved')
+    assert find_checkpoint(folder) == folder / 'epoch_2.pth'
+    shutil.copy(folder / 'epoch_1.pth', folder / 'best_accuracy_epoch_1.pth')
+    assert find_checkpoint(folder) == folder / 'best_accuracy_epoch_1.pth'
+    for name in ('gone.pth', 'vis_data'):
+        (folder / 'vis_data').mkdir(exist_ok=True)
+        with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
+            find_checkpoint(folder / name)
+
+
+class TestRefused:
+
+    def test_what_says_nothing(self, small_run, tmp_path):
+        content = torch.load(small_run / 'epoch_2.pth')
+        del content['meta']['mmcoop']
+        path = tmp_path / 'old.pth'
+        torch.save(content, path)
+        with pytest.raises(ValueError, match='made before mmcoop 0.6.*config'):
+            mmcoop.load(path)
+        for other in (content['state_dict'], [1]):
+            torch.save(other, path)
+            with pytest.raises(ValueError, match='does not say what model'):
+                mmcoop.load(path)
+
+    def test_a_later_format(self, edit):
+        with pytest.raises(ValueError, match='update mmcoop'):
+            mmcoop.load(edit(format=2))
+
+    @pytest.mark.parametrize('kind', [
+        'evil.Model', 'mmcoop.evil.Model', 'os.system', 'evil', 7,
+        'mmpretrain.evil_function'])
+    def test_unregistered_types_import_nothing(self, kind, edit, tmp_path,
+                                               monkeypatch):
+        for place in ('evil.py', 'evil/__init__.py', 'evil/registry.py'):
+            (tmp_path / place).parent.mkdir(exist_ok=True)
+            (tmp_path / place).write_text(f'open({str(tmp_path / "ran")!r}, '
+                                          '"w")\nclass Model: pass')
+        monkeypatch.syspath_prepend(tmp_path)
+        # as mmpretrain registers what transformers builds
+        monkeypatch.setitem(mmpretrain.registry.MODELS._module_dict,
+                            'evil_function', lambda: (tmp_path / 'ran').touch)
+        head = dict(type='mmcoop.PromptLearnerHead', prompt=dict(type=kind))
+        for changes in (
+                dict(model__type=kind), dict(model__head=head),
+                dict(model___scope_='evil'),
+                dict(model__head=dict(head, regularizers=[dict(type=kind)])),
+                dict(test_pipeline=[dict(type=kind)])):
+            with pytest.raises(ValueError, match='is not registered'):
+                mmcoop.load(edit(**changes))
+        assert not (tmp_path / 'ran').exists()
+
+    def test_pickled_objects(self, small_run, tmp_path):
+        content = torch.load(small_run / 'epoch_2.pth')
+        content['meta']['mmcoop']['model'] = SimpleNamespace()
+        torch.save(content, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='pickled objects'):
+            mmcoop.load(tmp_path / 'x.pth')
+
+
+def test_plain_values(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('weights.pt').touch()
+    plain = to_plain(dict(type=MODELS.get('mmcoop.CoOp'), a=(1, [None]),
+                          clip=dict(pretrained='weights.pt')), 'model')
+    assert plain == dict(type='mmcoop.CoOp', a=(1, [None]), clip=dict(
+        pretrained=str(tmp_path / 'weights.pt')))
+    with pytest.raises(NotPlain, match='model.a.0 is a function'):
+        to_plain(dict(a=[make_clip]), 'model')
+
+
+def test_preprocessing_is_what_is_really_done(small_clip):
+    model = MODELS.build(dict(
+        type='mmcoop.CoOp', clip=dict(small_clip, mean=[.5] * 3, std=[.5] * 3),
+        data_preprocessor=dict(mean=[51.] * 3, std=[102.] * 3),
+        head=dict(type='mmcoop.LinearProbeHead')))
+    load, pack = dict(type='mmcoop.LoadImage'), dict(type='PackInputs')
+    resize = dict(type='mmcoop.CLIPResize', scale=32, resize_mode='squash')
+    about = describe_preprocessing(model, [load, resize, pack])
+    assert about == dict(size=32, resize_mode='squash',
+                         interpolation='bicubic', mean=[.2] * 3, std=[.4] * 3)
+    before = dict(type='ResizeEdge', scale=32, backend='pillow')
+    crop = dict(type='CenterCrop', crop_size=32)
+    about = describe_preprocessing(model, [load, before, crop, pack])
+    assert (about['size'], about['resize_mode'], about['interpolation']) == (
+        32, 'shortest', 'bilinear')
+    crop['crop_size'] = 30
+    about = describe_preprocessing(model, [load, before, crop, pack])
+    assert about['size'] is None and about['mean'] == [.2] * 3
