@@ -16,7 +16,7 @@ from ..prompts import (BasePrompt, ConditionalContextPrompt, ContextPrompt,
 from ..registry import MODELS
 from .classifier import Classifier
 from .published_file import Published
-from .published_tokens import check_names, make_buffers, read_names
+from .published_tokens import check_names, decode_names, make_buffers
 
 DTYPES = dict(fp32=torch.float32, fp16=torch.float16)
 PROMPTS = dict(CoOp=ContextPrompt, CoCoOp=ConditionalContextPrompt,
@@ -110,7 +110,7 @@ def to_mmcoop(published: Published, cfg: Config,
             f'and {tower.name} has {tower.width}: set model.clip.')
     if not classes and suffix is None:
         raise ValueError(f'{path} holds no class names: give them.')
-    names = list(classes or read_names(suffix, prompt, tower, path))
+    names = list(classes or decode_names(suffix, prompt, tower, path))
     if suffix is not None:
         check_names(suffix, names, prompt, tower, path)
     model.set_classes(names)

@@ -35,8 +35,8 @@ def make_buffers(names: Sequence[str], prompt: BasePrompt, tower: TextTower,
     return dict(token_prefix=rows[:, :1], token_suffix=rows[:, 1 + M:])
 
 
-def read_names(suffix: torch.Tensor, prompt: BasePrompt, tower: TextTower,
-               path: Path) -> List[str]:
+def decode_names(suffix: torch.Tensor, prompt: BasePrompt,
+                 tower: TextTower, path: Path) -> List[str]:
     """Class names of a ``token_suffix``, as the tokenizer spells them.
 
     Args:
@@ -81,7 +81,7 @@ def check_names(suffix: torch.Tensor, names: Sequence[str],
     own = make_buffers(names, prompt, tower, suffix.dtype)['token_suffix']
     if own.shape == suffix.shape and torch.equal(own, suffix):
         return
-    told = read_names(suffix, prompt, tower, path)
+    told = decode_names(suffix, prompt, tower, path)
     for k, (name, other) in enumerate(zip(names, told)):
         if not torch.equal(own[k], suffix[k]):
             raise ValueError(

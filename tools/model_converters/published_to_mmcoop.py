@@ -46,7 +46,7 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
             parser.error(str(error))
     if args.classes and len(args.classes) == 1 and \
             os.path.isfile(args.classes[0]):
-        with open(args.classes[0], encoding='utf-8') as file:
+        with open(args.classes[0], encoding='utf-8-sig') as file:
             args.classes = [line.strip() for line in file if line.strip()]
     return args
 
