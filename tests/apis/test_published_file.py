@@ -8,7 +8,7 @@ import torch
 from mmcoop.apis import read_published
 
 
-def test_what_is_no_checkpoint(self, tmp_path):
+def test_what_is_no_checkpoint(tmp_path):
     path = tmp_path / 'x.tar'
     for content, message in (({'a': torch.ones(1)}, 'no learned context'),
                              (3, 'no learned context')):
