@@ -5,6 +5,7 @@ while CLIP stays frozen (Zhou et al., IJCV 2022, arXiv 2109.01134).
 """
 import importlib.util
 
+from . import host
 from .config import resolve
 
 __version__ = '0.5.0'
@@ -15,6 +16,8 @@ if importlib.util.find_spec('mmcv') is None:
         'mmcoop needs the module mmcv, and neither mmcv nor mmcv-lite is '
         'installed. Run: pip install "mmcv-lite>=2.2.0" (or install full '
         'mmcv if other OpenMMLab projects of yours need its operators).')
+
+host.register()
 
 
 def __getattr__(name: str):

@@ -12,6 +12,7 @@ import os.path as osp
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from .config import check_options, resolve
+from .methods import configs_folder
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -86,13 +87,33 @@ def parse_args(parser: argparse.ArgumentParser,
                argv: Optional[List[str]]) -> argparse.Namespace:
     """Parse a command line with a ``config``, and refuse what is misspelt."""
     args = parser.parse_args(argv)
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config {args.config}')
+    try:
+        args.config = find_config(args.config)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     try:
         check_options(args.config, args.cfg_options)
     except ValueError as error:
         parser.error(str(error))
     return args
+
+
+def find_config(name: str) -> str:
+    """A config file by its path, or by its place among this package's.
+
+    Args:
+        name: A path, ``coop/coop_demo.py`` or ``configs/coop/coop_demo.py``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    folder = configs_folder()
+    places = [name, folder / name, folder.parent / name]
+    found = next(filter(osp.isfile, places), None)
+    if found is None:
+        raise FileNotFoundError(f'there is no config {name}, neither here nor '
+                                f'in {folder}')
+    return str(found)
 
 
 def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:

@@ -19,10 +19,9 @@ AVERAGE = 'average'  # in the place of a data set: over the paper's eleven
 
 
 def configs_folder() -> Path:
-    """The folder of the configs: of the checkout, or of the wheel."""
-    package = Path(__file__).resolve().parent
-    checkout = package.parent / 'configs'
-    return checkout if checkout.is_dir() else package / '.mim/configs'
+    """The folder of the configs: in the wheel, or of the checkout by a link.
+    """
+    return (Path(__file__).parent / '.mim/configs').resolve()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ A prefixed type such as ``mmcoop.CoOp`` then imports itself on first use, under
 any default scope and without ``custom_imports``.
 """
 import inspect
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence, Type
 
 from mmengine import registry as mmengine_registries
 from mmengine.registry import Registry
@@ -16,7 +16,22 @@ __all__ = [
 ]
 
 
-def _make_registry(name: str, *locations: str) -> Registry:
+class ScopeRegistry(Registry):
+    """Finds mmpretrain's types too, by their plain names.
+
+    mmengine builds what ``_base_ = 'mmcoop::...'`` brings in the scope
+    ``mmcoop``, and in these configs plain names are mmpretrain's.
+    """
+
+    def get(self, key: str) -> Optional[Type]:
+        self.import_from_location()
+        found = None
+        if '.' not in key and key not in self.module_dict:
+            found = super().get(f'mmpretrain.{key}')
+        return super().get(key) if found is None else found
+
+
+def _make_registry(name: str, *locations: str) -> ScopeRegistry:
     """A child of mmengine's registry of that name.
 
     Args:
@@ -24,7 +39,7 @@ def _make_registry(name: str, *locations: str) -> Registry:
         locations: The sub-packages to import when a type is looked up.
     """
     parent = getattr(mmengine_registries, name)
-    return Registry(
+    return ScopeRegistry(
         parent.name,
         parent=parent,
         scope='mmcoop',

@@ -20,6 +20,7 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from safetensors.torch import save_file
 from torch import nn
 
+from mmcoop.demo import world
 from mmcoop.demo.world import (CAPTIONS, CLASSES, HELD_OUT, IMAGE_SIZE, TARGET,
                                render)
 
@@ -159,8 +160,8 @@ def zero_shot(model: nn.Module, pool: np.ndarray, medium: str,
 def main() -> None:
     """Trains, writes and checks the tiny CLIP."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=Path(
-        __file__).resolve().parents[1] / 'mmcoop/demo')
+    parser.add_argument('--out', type=Path,
+                        default=Path(world.__file__).parent)
     parser.add_argument('--steps', type=int, default=800)
     parser.add_argument('--pictures', type=int, default=200,
                         help='training pictures of each class and medium')

@@ -9,7 +9,8 @@ _base_ = [
     '../_base_/schedules/coop_sgd.py', '../_base_/default_runtime.py'
 ]
 max_epochs = 50  # 250 iterations are enough here
-_demo = '{{ fileDirname }}/../../mmcoop/demo'
+# mmengine would take an import statement for the lazy style of configs
+_demo = __import__('mmcoop').__path__[0] + '/demo'
 model = dict(
     clip=dict(
         model_name=f'{_demo}/tiny_clip.json',

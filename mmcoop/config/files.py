@@ -7,7 +7,10 @@ name at once.
 import ast
 import difflib
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import (Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple,
+                    Union)
+
+from ..methods import configs_folder
 
 # what mmengine's Runner, mmpretrain's and our own tools read of a config
 RUNNER_KEYS = frozenset((
@@ -79,9 +82,18 @@ def read_chain(path: Optional[str]) -> List[ConfigFile]:
             except ValueError:  # it is computed
                 return []
             bases = [value] if isinstance(value, str) else list(value)
-    chains = [read_chain(str(path.parent / base)) for base in bases]
+    chains = [read_chain(str(path.parent / _in_package(base)))
+              for base in bases]
     return [ConfigFile(path, sets, reads, of_base, bool(bases), all(chains)),
             *(file for chain in chains for file in chain)]
+
+
+def _in_package(base: str) -> Union[str, Path]:
+    """The file of ``mmcoop::coop/coop_demo.py``."""
+    package, inside, name = base.partition('::')
+    if inside and package == 'mmcoop':
+        return configs_folder() / name
+    return base
 
 
 def find_unread(path: Optional[str], names: Iterable[str],

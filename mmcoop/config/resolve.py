@@ -22,6 +22,9 @@ WARMUP_LR = 1e-5  # of the published recipes
 PLACEHOLDER = re.compile(r'\$\{([^{}]*)\}')
 # values of `dataset` beside the names of the catalogue
 OTHER_DATA = {'demo': 'mmcoop.DemoWorld', 'folder': 'mmcoop.FolderDataset'}
+# mmengine adds it to what `_base_ = 'mmcoop::...'` brings; the types of these
+# configs are mmpretrain's, and ours have a prefix
+OUR_SCOPE = ('_scope_', 'mmcoop')
 WHOLE_NUMBERS = ('shots', 'max_epochs', 'steps_per_shot', 'cached_views')
 
 
@@ -83,7 +86,8 @@ class _Resolver:
         """
         if isinstance(part, dict):
             return {key: self.fill(value, f'{where}.{key}')
-                    for key, value in part.items()}
+                    for key, value in part.items()
+                    if (key, value) != OUR_SCOPE}
         if isinstance(part, (list, tuple)):
             return type(part)(self.fill(value, f'{where}.{i}')
                               for i, value in enumerate(part))

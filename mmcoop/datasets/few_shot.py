@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .derived import DerivedDataset, build_dataset, get_labels, get_type_name
+from .draw_file import find_drawn, read_draw_file
 from .images import check_images, check_unreadable
 from .label_noise import check_label_noise, flip_labels
 
@@ -43,6 +44,8 @@ class FewShotDataset(DerivedDataset):
             an error, ``skip`` logs a warning and leaves them out.
         label_noise: Wrong labels on purpose, ``dict(kind, rate, seed)``: see
             :func:`flip_labels`. Without a seed it takes that of the draw.
+        draw_file: A draw of the published code, ``split_fewshot/
+            shot_16-seed_1.pkl``, that is taken as it is. No code in it is run.
         **kwargs: Arguments of :class:`DerivedDataset`, such as ``pipeline``.
 
     Attributes:
@@ -50,8 +53,10 @@ class FewShotDataset(DerivedDataset):
             that were ``flipped`` of how many ``images``; None: no noise.
 
     Raises:
+        FileNotFoundError: If there is no ``draw_file``.
         ValueError: If ``shots`` < 1, if images have several labels, if no
-            image is left to draw, or if ``label_noise`` is not possible.
+            image is left to draw, if ``label_noise`` is not possible, or if
+            ``draw_file`` is of other data.
     """
 
     def __init__(self,
@@ -62,6 +67,7 @@ class FewShotDataset(DerivedDataset):
                  class_subset: ClassSubset = None,
                  unreadable: str = 'stop',
                  label_noise: Optional[dict] = None,
+                 draw_file: Optional[str] = None,
                  **kwargs) -> None:
         if shots is not None and (not isinstance(shots, int) or shots < 1):
             raise ValueError(
@@ -78,6 +84,7 @@ class FewShotDataset(DerivedDataset):
                 self.label_noise['seed'] = seed
         self.class_subset = class_subset
         self.shots = shots
+        self.draw_file = draw_file
         self.unreadable = unreadable
         self._val_of = val_of
         super().__init__(dataset, seed=seed, **kwargs)
@@ -86,7 +93,7 @@ class FewShotDataset(DerivedDataset):
         """Draw the images; the data set they come from is not kept."""
         rng = random.Random(self.seed)
         shots, source, taken = self.shots, None, set()
-        if self._val_of is not None:
+        if self._val_of is not None and self.draw_file is None:
             train = build_dataset(self._val_of)
             taken = {_identify(train.get_data_info(i))
                      for i in draw(get_labels(train), shots, rng)} - {None}
@@ -99,7 +106,8 @@ class FewShotDataset(DerivedDataset):
         free = [i for i in range(len(source)) if not taken
                 or _identify(source.get_data_info(i)) not in taken]
         labels = [labels[i] for i in free]
-        drawn = draw(labels, shots, rng)
+        drawn = draw(labels, shots, rng) if self.draw_file is None \
+            else self._read_draw(source, free, labels)
         if not drawn:
             raise ValueError(
                 f'no image is left for validation: all {len(source)} are in '
@@ -107,15 +115,26 @@ class FewShotDataset(DerivedDataset):
         self._metainfo = {**source.metainfo, **self._metainfo}
         if taken and self._metainfo.get('split') != 'val':
             self._metainfo['split'] = NOT_DRAWN
-        if shots is not None:
+        if shots is not None and self.draw_file is None:
             _warn_if_few_images(labels, shots, self._metainfo.get('classes'))
         print_log(
             f'{len(drawn)} of {len(source)} images drawn '
-            f'(shots={shots}, seed={self.seed})', 'current', logging.INFO)
+            + (f'(shots={shots}, seed={self.seed})' if self.draw_file is None
+               else f'(as in {self.draw_file})'), 'current', logging.INFO)
         data_list, self._metainfo = keep_classes(
             [dict(source.get_data_info(free[i])) for i in drawn],
             self._metainfo, self.class_subset)
         return data_list
+
+    def _read_draw(self, source: MMEngineDataset, free: Sequence[int],
+                   labels: Sequence[int]) -> List[int]:
+        split = 'train' if self._val_of is None else 'val'
+        images = read_draw_file(self.draw_file)[split]
+        if not images:  # those of ImageNet
+            raise ValueError(f'{self.draw_file} has no {split} images.')
+        return find_drawn(
+            images, [source.get_data_info(i)['img_path'] for i in free],
+            labels, self.draw_file)
 
     def filter_data(self) -> List[dict]:
         data_list = check_images(super().filter_data(), self.unreadable)

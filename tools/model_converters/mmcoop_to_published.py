@@ -1,0 +1,59 @@
+"""Write a checkpoint as the published codes do: CHECKPOINT DST.
+
+    python tools/model_converters/mmcoop_to_published.py \
+        work_dirs/coop output/nctx16_cscFalse_ctpend/seed1
+
+Writes DST/prompt_learner/model.pth.tar-N (MaPLe's: MultiModalPromptLearner),
+which the code of CoOp, CoCoOp, KgCoOp, ProGrad and MaPLe loads with
+--model-dir DST --load-epoch N. There is no optimiser in it to resume from.
+"""
+import argparse
+import os
+from pathlib import Path
+from typing import List, Optional
+
+
+def parse(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='checkpoint, or folder of a run')
+    parser.add_argument('dst', type=Path, help="the run's folder to write to")
+    parser.add_argument(
+        '--clip', metavar='FILE',
+        help='the weights of the CLIP, if not where they were in training')
+    parser.add_argument(
+        '--precision', choices=['fp32', 'fp16'],
+        help='of the published run that is to load it, TRAINER.*.PREC '
+        '(default: as it was read, else fp32)')
+    parser.add_argument(
+        '--epoch', type=int, help="N (default: the checkpoint's own)")
+    args = parser.parse_args(argv)
+    if not os.path.exists(args.checkpoint):
+        parser.error(f'there is no checkpoint {args.checkpoint}')
+    return args
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse(argv)
+    import mmcoop
+    from mmcoop.apis import to_published, write_published
+    from mmcoop.apis.load import find_checkpoint
+    from mmcoop.engine.runner import check_is_safe
+    try:
+        path = find_checkpoint(args.checkpoint)
+        meta = check_is_safe(str(path)).get('meta', {})
+        before = meta.get('published', {}).get('precision', 'fp32')
+        published = to_published(
+            mmcoop.load(path, args.clip, 'cpu'),
+            meta.get('epoch', 0) if args.epoch is None else args.epoch,
+            args.precision or before)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        raise SystemExit(str(error)) from None
+    shape = list(published.tensors['ctx'].shape)
+    print(f'{write_published(published, args.dst)}: {published.method}, '
+          f'{published.precision}, context {shape}')
+
+
+if __name__ == '__main__':
+    main()
