@@ -9,6 +9,7 @@ import atexit
 import gc
 import os
 import os.path as osp
+import warnings
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from .config import check_options, resolve
@@ -74,6 +75,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='do not pin memory in the data loaders')
     parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help='the whole log on the console, instead of a short description, '
+        'a progress bar and the result; it is in the log file in any case')
+    parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
@@ -124,6 +130,8 @@ def load_config(args: argparse.Namespace, work_dir: str,
         work_dir: Folder under which to work if neither flag nor config says.
         tta: A config whose test-time adaptation replaces the config's own.
     """
+    # of mmcv-lite: mmpretrain imports what nothing here needs
+    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
     import torch
     from mmengine.config import Config, ConfigDict
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -135,6 +143,8 @@ def load_config(args: argparse.Namespace, work_dir: str,
     merge_options(cfg, parse_values(args.cfg_options))
     cfg = resolve(cfg, args.cfg_options)
     cfg.launcher = args.launcher
+    if args.verbose:
+        (cfg.get('default_hooks') or {}).pop('console', None)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -177,7 +187,11 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
+        from .engine.console_hook import is_quiet, quieten
         from .engine.runner import check_amp
+        if is_quiet(cfg):
+            from mmengine.logging import MMLogger
+            quieten(MMLogger.get_current_instance())
         check_amp(cfg)
         for name in loaders:
             if cfg.get(name) is not None:

@@ -9,6 +9,7 @@ import torch.nn as nn
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_distributed
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..clip import TowerAdapter
@@ -39,6 +40,7 @@ class FewShotRunner(Runner):
     - resolves the variables of the config (:func:`mmcoop.resolve`);
     - sets the classes of class-specific heads before DDP wraps the model;
     - supports distributed training without GPUs (torchrun, gloo);
+    - leaves the console to a :class:`mmcoop.ConsoleHook`, if there is one;
     - limits workers to the CPUs of a rank, and never drops the only batch;
     - loads checkpoints with ``weights_only=True`` on every mmengine.
     """
@@ -56,6 +58,32 @@ class FewShotRunner(Runner):
         if FewShotRunner.count > 1 and quick.get('experiment_name') is None:
             quick.experiment_name = f'run{FewShotRunner.count}'
         return super().from_cfg(quick)
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """A logger that leaves the console to :class:`ConsoleHook`."""
+        logger = super().build_logger(*args, **kwargs)
+        from .console_hook import is_quiet, quieten
+        if is_quiet(self.cfg):
+            quieten(logger)
+        return logger
+
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            self._close_console()
+
+    def test(self) -> dict:
+        try:
+            return super().test()
+        finally:
+            self._close_console()
+
+    def _close_console(self) -> None:
+        from .console_hook import ConsoleHook
+        for hook in self._hooks:
+            if isinstance(hook, ConsoleHook):
+                hook.close()  # a bar hides the cursor
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise gloo where mmengine would require CUDA."""
