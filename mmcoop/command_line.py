@@ -6,11 +6,13 @@ in the functions that need them.
 import argparse
 import ast
 import atexit
+import contextlib
 import gc
+import logging
 import os
 import os.path as osp
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
 from .config import check_options, resolve
 
@@ -197,6 +199,21 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
             if cfg.get(name) is not None:
                 check_data(cfg[name].dataset)
     return RUNNERS.build(cfg)
+
+
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """Keep warnings off the console."""
+    from mmengine.logging import MMLogger
+    handlers = MMLogger.get_current_instance().handlers
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, levels):
+            handler.setLevel(level)
 
 
 def check_data(dataset: dict) -> None:

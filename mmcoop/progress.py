@@ -142,6 +142,12 @@ def begin(what: str, total: Optional[int] = None) -> Bar:
     return Bar(_open[-1] if _open else None, what, total)
 
 
+def print_line(line: Any) -> None:
+    """Print text or what rich can draw, above the bars."""
+    display = _open[-1] if _open else Display()
+    display.print(line)
+
+
 def duration(seconds: float) -> str:
     """``4 s``, ``3 min`` or ``2 h 10 min``."""
     if seconds < 99.5:

@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 
-from ..progress import Bar, Display, begin, duration
+from ..progress import Bar, Display, begin, duration, print_line
 from ..registry import HOOKS
 from .describe import describe
 from .result_hook import added_to_result
@@ -39,7 +39,6 @@ class ConsoleHook(Hook):
             return
         self.display = Display()
         self.display.__enter__()
-        quieten(runner.logger, self.display)
         self.training = hasattr(runner._train_loop, 'run')
         lines = describe(runner, self.training)
         lines.append(('Folder', f'{runner.work_dir} (full log: '
@@ -64,15 +63,17 @@ class ConsoleHook(Hook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None,
                          outputs: Optional[dict] = None) -> None:
-        if self._bar is not None and self._bar.due():
+        if self._bar is None:
+            return
+        if runner.iter + 1 == runner.max_iters:
+            self._bar.end(_describe_step(runner, ended=True))
+        elif self._bar.due():
             self._bar.update(runner.iter + 1 - self._first,
                              _describe_step(runner))
 
     def after_train_epoch(self, runner) -> None:
-        if self._bar is None or runner.epoch + 1 < runner.max_epochs:
-            return
-        self._bar.end(None if hasattr(runner.train_loop, 'selection')
-                      else _describe_step(runner, ended=True))
+        if self._bar is not None and hasattr(runner.train_loop, 'selection'):
+            self._bar.end()
 
     def before_val_epoch(self, runner) -> None:
         self._begin_evaluation(runner.val_dataloader)
@@ -146,19 +147,15 @@ class ConsoleHook(Hook):
 
 
 class _WarningHandler(logging.Handler):
-    """Prints warnings and errors above the bar."""
-
-    def __init__(self, display: Display) -> None:
-        super().__init__(logging.WARNING)
-        self.display = display
+    """Prints warnings and errors, above a bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if 'will be deprecated' in record.getMessage():
             return  # by mmengine, which tells itself
         from rich.text import Text
         style = 'red' if record.levelno >= logging.ERROR else 'yellow'
-        self.display.print(Text(
-            f'{record.levelname.capitalize()}: {record.getMessage()}', style))
+        print_line(Text(f'{record.levelname.capitalize()}: '
+                        f'{record.getMessage()}', style))
 
 
 def is_quiet(cfg: Config) -> bool:
@@ -169,22 +166,15 @@ def is_quiet(cfg: Config) -> bool:
                and 'ConsoleHook' in str(hook.get('type')) for hook in hooks)
 
 
-def quieten(logger: MMLogger, display: Optional[Display] = None) -> None:
-    """Keep all but warnings and errors of a log off the console.
-
-    Args:
-        logger: mmengine's logger.
-        display: What is on the console beside it; None: nothing yet.
-    """
-    for handler in logger.handlers:
+def quieten(logger: MMLogger, level: int = logging.WARNING) -> None:
+    """Keep what is below a level off the console; files get all of it."""
+    for place, handler in enumerate(logger.handlers):
         if type(handler) is not logging.StreamHandler:
             continue  # of a file
-        handler.setLevel(max(handler.level, logging.WARNING))
-        if display is not None:
-            shown = _WarningHandler(display)
-            for seen in handler.filters:  # repeated warnings are left out
-                shown.addFilter(seen)
-            logger.handlers[logger.handlers.index(handler)] = shown
+        shown = _WarningHandler(max(handler.level, level))
+        for seen in handler.filters:  # repeated warnings are left out
+            shown.addFilter(seen)
+        logger.handlers[place] = shown
 
 
 def _accuracy(metrics: dict) -> Optional[float]:

@@ -1,6 +1,8 @@
 """mmengine's Runner, adapted to few-shot runs on a frozen CLIP."""
 import atexit
+import contextlib
 import gc
+import io
 import os
 from typing import Any, Optional
 
@@ -161,7 +163,9 @@ class FewShotRunner(Runner):
                 warns and keeps random weights).
         """
         check_is_safe(filename)
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        self.logger.info(printed.getvalue().strip())
         state = checkpoint.get('state_dict', checkpoint)
         odd = [f'{name} ({list(state[name].shape)} in the file, '
                f'{list(p.shape)} here)'

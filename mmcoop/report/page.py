@@ -7,63 +7,14 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from ..progress import duration
 from .names import backbone_title, method_title
+from .page_style import HEAD
 from .predictions import (Predicted, read_predictions, summarize, unique_names,
                           write_predictions)
 from .protocols import PROTOCOLS, protocol_of
 
 FOLDER, PAGE, DATA = 'report', 'report.html', 'report.json'
-SHOWN = 200  # classes in the table
-
-# no script and nothing from elsewhere: a browser refuses both
-HEAD = '''<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none';
- img-src data:; style-src 'unsafe-inline'">
-<title>%s</title><style>
-:root{--ink:#1f2328;--soft:#59636e;--line:#d8dee4;--blue:#1f6feb;--red:#b42318}
-*{box-sizing:border-box}
-body{margin:0;background:#f6f8fa;color:var(--ink);
- font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:62rem;margin:0 auto;padding:1.5rem 1rem 3rem}
-h1{font-size:1.6rem;line-height:1.25;margin:.5rem 0 .25rem;
- overflow-wrap:anywhere}
-h2{font-size:1.15rem;margin:0 0 .25rem}
-p{margin:.25rem 0 .75rem}.soft{color:var(--soft);font-size:.92rem}
-section{background:#fff;border:1px solid var(--line);border-radius:10px;
- padding:1rem 1.1rem;margin-top:1rem;overflow-wrap:anywhere}
-.tiles{display:grid;gap:.75rem;margin-top:1rem;
- grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr))}
-.tiles section{margin:0}.tile{font-size:1.9rem;font-weight:650;line-height:1.2}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%%}
-.wide td{overflow-wrap:break-word;min-width:4.5rem;max-width:18rem}
-th,td{text-align:left;padding:.3rem .6rem .3rem 0;vertical-align:middle;
- border-bottom:1px solid #eef1f4}
-th{font-size:.85rem;color:var(--soft);font-weight:600}
-td.n,th.n{text-align:right;white-space:nowrap}
-.bar{position:relative;height:.7rem;min-width:6rem;background:#eaeef2;
- border-radius:3px}
-.bar i{position:absolute;inset:0 auto 0 0;background:var(--blue);
- border-radius:3px}
-.bar b{position:absolute;top:-.2rem;bottom:-.2rem;width:3px;margin-left:-1.5px;
- background:var(--ink)}
-.sheet{display:grid;gap:.75rem;
- grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}
-figure{margin:0}figure img,.none{width:100%%;aspect-ratio:1;object-fit:contain;
- background:#eef1f4;border-radius:6px;display:block}
-.none{display:grid;place-items:center;color:var(--soft);font-size:.8rem}
-figcaption{font-size:.85rem;line-height:1.3;margin-top:.3rem}
-figcaption .soft{font-size:.78rem;display:block;white-space:nowrap;
- overflow:hidden;text-overflow:ellipsis}
-.wrong{color:var(--red);font-weight:600}
-img.picture{max-width:100%%;height:auto;display:block;margin:0 auto}
-dl{display:grid;grid-template-columns:minmax(7rem,auto) 1fr;gap:.2rem 1rem;
- margin:.5rem 0 0}dt{color:var(--soft)}dd{margin:0}
-@media(max-width:34rem){dl{grid-template-columns:1fr;gap:0}
- dd{margin-bottom:.5rem}main{padding:1rem .6rem}}
-@media print{body{background:#fff}section{break-inside:avoid}}
-</style></head><body><main>
-'''
+PREDICTIONS = 'predictions.csv'
+SHOWN, FOLDED = 25, 1000  # classes in the table, and below it at a click
 
 
 def write_page(run: Union[str, Path], result: Union[str, Path],
@@ -88,7 +39,7 @@ def write_page(run: Union[str, Path], result: Union[str, Path],
     folder.mkdir(parents=True, exist_ok=True)
     about = dict(more, **json.loads(Path(result).read_text(encoding='utf-8')))
     summary = summarize(rows, classes)
-    write_predictions(folder / 'predictions.csv', rows, classes)
+    write_predictions(folder / PREDICTIONS, rows, classes)
     fitted = about.get('temperature') is not None
     pictures = dict(
         confusion=draw_confusion(rows, unique_names(classes)),
@@ -107,26 +58,32 @@ def write_page(run: Union[str, Path], result: Union[str, Path],
     return run / PAGE
 
 
-def rewrite_page(run: Union[str, Path]) -> Path:
-    """Make the page of a run anew from the predictions that it kept.
+def rewrite_page(run: Union[str, Path],
+                 evaluated: Union[None, str, Path] = None) -> Path:
+    """Make the page of a run anew from predictions that were kept.
+
+    Args:
+        run: The run's folder.
+        evaluated: The folder of a test of it, which kept the predictions;
+            None: the run itself.
 
     Raises:
-        FileNotFoundError: It kept none.
+        FileNotFoundError: There are none, or no result.
     """
-    run = Path(run)
-    data, predictions = run / DATA, run / FOLDER / 'predictions.csv'
-    for path in (data, predictions):
-        if not path.is_file():
-            raise FileNotFoundError(f'there is no {path}: this run wrote no '
-                                    'report.')
-    kept = json.loads(data.read_text(encoding='utf-8'))
+    run, evaluated = Path(run), Path(evaluated or run)
     result = next((run / name for name in ('result.json', 'result_test.json')
-                   if (run / name).is_file()), None)
-    if result is None:
-        raise FileNotFoundError(f'there is no result.json in {run}.')
-    classes = kept['class_names']
-    return write_page(run, result, read_predictions(predictions, classes),
-                      classes, preprocessing=kept['run'].get('preprocessing'))
+                   if (run / name).is_file()), run / 'result.json')
+    data, predictions = evaluated / DATA, evaluated / FOLDER / PREDICTIONS
+    for path in (result, data, predictions):
+        if not path.is_file():
+            raise FileNotFoundError(f'there is no {path}, of which a report '
+                                    'is made.')
+    kept = json.loads(data.read_text(encoding='utf-8'))
+    classes, about = kept['class_names'], kept['run']
+    return write_page(
+        run, result, read_predictions(predictions, classes), classes,
+        **{key: about[key] for key in ('preprocessing', 'zero_shot')
+           if key in about})
 
 
 def make_page(summary: dict, about: dict, files: dict) -> str:
@@ -139,7 +96,7 @@ def make_page(summary: dict, about: dict, files: dict) -> str:
     """
     from .page_pictures import file_uri
     method = method_title(str(about.get('method')))
-    title = f'{method}: {_percent(summary["accuracy"])} right'
+    title = f'{method}: {_percent(summary["accuracy"])} accuracy'
     parts = [HEAD % escape(title), f'<h1>{escape(title)}</h1>',
              f'<p class="soft">{escape(_subtitle(about, summary))}</p>',
              _tiles(summary, about)]
@@ -188,9 +145,10 @@ def _subtitle(about: dict, summary: dict) -> str:
 
 def _tiles(summary: dict, about: dict) -> str:
     low, high = summary['interval'] or (0, 0)
-    tiles = [('Right', _percent(summary['accuracy']),
-              f'of all such photos between {low:.0f} and {high:.0f} %, as '
-              f'sure as {summary["images"]} images can make it (95 %)')]
+    tiles = [('Accuracy', _percent(summary['accuracy']),
+              f'on other photos of the kind between {low:.0f} and '
+              f'{high:.0f} %: {summary["images"]} images tell no more '
+              '(95 % interval)')]
     if summary['zero_shot'] is not None:
         gain = summary['accuracy'] - summary['zero_shot']
         words = (about.get('zero_shot') or {}).get('templates')
@@ -233,29 +191,43 @@ def _classes(summary: dict) -> str:
     numbered = list(enumerate(summary['classes'], 1))
     numbered.sort(key=lambda item: (
         item[1]['accuracy'] is None, item[1]['accuracy'] or 0, item[0]))
-    heads = ['<th>class</th>', '<th class="n">images</th>', '<th></th>',
-             '<th class="n">right</th>']
-    heads += ['<th class="n">zero-shot</th>'] if known else []
-    lines = [f'<tr>{"".join(heads)}<th>mostly taken for</th></tr>']
-    for number, part in numbered[:SHOWN]:
-        mark = '' if part['zero_shot'] is None else \
-            f'<b style="left:{part["zero_shot"]:.1f}%"></b>'
-        other = '' if part['mistaken_for'] is None else \
-            f'{part["mistaken_for"]} ({part["mistaken"]})'
-        zero = f'<td class="n">{_percent(part["zero_shot"])}</td>' \
-            if known else ''
-        lines.append(
-            f'<tr><td>{escape(part["name"])}'
-            + (f' <span class="soft">#{number}</span>'
-               if not _is_latin(part['name']) else '')
-            + f'</td><td class="n">{part["images"]}</td><td><div class="bar">'
-            f'<i style="width:{part["accuracy"] or 0:.1f}%"></i>{mark}</div>'
-            f'</td><td class="n">{_percent(part["accuracy"])}</td>{zero}'
+    lines = [_describe_class(number, part, known)
+             for number, part in numbered]
+    header = ('<tr><th>class</th><th class="n">images</th><th></th>'
+              '<th class="n">accuracy</th>'
+              + ('<th class="n">zero-shot</th>' if known else '')
+              + '<th>mostly taken for</th></tr>')
+    shown = _wide(header, lines[:SHOWN])
+    rest = lines[SHOWN:FOLDED]
+    if rest:
+        shown += (f'<details><summary>{len(rest)} more</summary>'
+                  + _wide(header, rest) + '</details>')
+    if lines[FOLDED:]:
+        shown += (f'<p class="soft">and {len(lines) - FOLDED} better ones: '
+                  f'see {DATA}</p>')
+    return shown
+
+
+def _wide(header: str, lines: Sequence[str]) -> str:
+    return ('<div class="wide many"><table>' + header + ''.join(lines)
+            + '</table></div>')
+
+
+def _describe_class(number: int, part: dict, known: bool) -> str:
+    mark = '' if part['zero_shot'] is None else \
+        f'<b style="left:{part["zero_shot"]:.1f}%"></b>'
+    other = '' if part['mistaken_for'] is None else \
+        f'{part["mistaken_for"]} ({part["mistaken"]})'
+    name = escape(part['name']) + (
+        '' if _is_latin(part['name'])
+        else f' <span class="soft">#{number}</span>')
+    zero_shot = f'<td class="n">{_percent(part["zero_shot"])}</td>' \
+        if known else ''
+    return (f'<tr><td>{name}</td><td class="n">{part["images"]}</td>'
+            f'<td><div class="bar"><i style="width:{part["accuracy"] or 0:.1f}'
+            f'%"></i>{mark}</div></td>'
+            f'<td class="n">{_percent(part["accuracy"])}</td>{zero_shot}'
             f'<td>{escape(other)}</td></tr>')
-    more = len(numbered) - SHOWN
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>' + (
-        f'<p class="soft">and {more} better ones: see {DATA}</p>'
-        if more > 0 else '')
 
 
 def _calibration(about: dict) -> str:
