@@ -189,15 +189,11 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
-        from .engine.console_hook import is_quiet, quieten
-        from .engine.runner import check_amp
-        if is_quiet(cfg):
-            from mmengine.logging import MMLogger
-            quieten(MMLogger.get_current_instance())
         check_amp(cfg)
-        for name in loaders:
-            if cfg.get(name) is not None:
-                check_data(cfg[name].dataset)
+        with _errors_only():  # the runner builds the data again, and warns
+            for name in loaders:
+                if cfg.get(name) is not None:
+                    check_data(cfg[name].dataset)
     return RUNNERS.build(cfg)
 
 

@@ -1,7 +1,5 @@
 """What a run will do, in a few lines for a person."""
-import copy
 import os
-import time
 from typing import Dict, List, Optional, Tuple
 
 import torch
@@ -10,12 +8,10 @@ from mmengine.dist import get_world_size
 from ..config import find_model
 from ..datasets import FolderDataset
 from ..methods import find_method, plain_name
-from ..progress import about
 from .method_name import name_method
 from .runner import unwrap
 
 LISTED = 12  # classes that are named
-TIMED = 8  # images that are encoded to tell how long it takes
 SELECTIONS = dict(
     val='hyper-parameters selected on validation images',
     fixed='hyper-parameters as the config says')
@@ -38,7 +34,7 @@ def describe(runner, training: bool) -> Lines:
         pretrained = find_model(runner.cfg).get('clip', {}).get('pretrained')
         lines.append(('CLIP', f'{clip} ({pretrained})'))
     lines.append(('Device', _describe_device()))
-    lines.append(('Time', _estimate(runner, model, training)))
+    lines.append(('Work', _describe_work(runner, training)))
     return [(what, text) for what, text in lines if text]
 
 
@@ -117,54 +113,19 @@ def _number(count: int, what: str) -> str:
     return f'{count} {what}' + ('' if count == 1 else 's')
 
 
-def _estimate(runner, model: torch.nn.Module, training: bool) -> str:
-    """How long images take, measured on a few test images."""
+def _describe_work(runner, training: bool) -> str:
+    """What takes the time; the bar measures how long."""
     evaluated = _dataset(runner, 'val' if training else 'test')
-    if evaluated is None or not hasattr(model, 'clip_name'):
-        return ''
-    images, what = len(evaluated), 'test images'
-    fitted = training and getattr(runner.train_loop, 'selection', None)
-    if fitted:
+    images = 0 if evaluated is None else len(evaluated)
+    what, rest = 'test images', ''
+    if training and hasattr(runner.train_loop, 'selection'):
         images += len(_dataset(runner, 'train')) * (
-            getattr(runner.train_loop, 'views', None) or 1)
-        what = 'images and views'
-    seconds = _time_images(model, evaluated, runner)
-    if seconds is None:
-        return ''
-    text = f'{about(seconds * images / get_world_size())} to encode ' \
-        f'{images} {what}, less if they are in the cache'
-    if fitted:
-        return text + '; then the fit'
-    return text + ('; that of training shows after its first steps'
-                   if training else '')
-
-
-@torch.no_grad()
-def _time_images(model: torch.nn.Module, dataset, runner) -> Optional[float]:
-    """Seconds an image, loaded and encoded; None: it cannot be told."""
-    loop = runner.val_loop or runner.test_loop
-    workers = max(1, getattr(loop.dataloader, 'num_workers', 0))
-    count = min(TIMED, len(dataset))
-    if count == 0:
-        return None
-    start = time.perf_counter()
-    items = [dataset[i * (len(dataset) // count)] for i in range(count)]
-    loaded = time.perf_counter()
-    if not all(isinstance(item.get('inputs'), torch.Tensor)
-               and item['inputs'].ndim == 3 for item in items):
-        return None  # views of test-time augmentation
-    data = model.data_preprocessor(dict(
-        inputs=[item['inputs'] for item in items],
-        data_samples=[copy.copy(item['data_samples']) for item in items]))
-    model.backbone(data['inputs'][:1])  # the first one is slower
-    if data['inputs'].is_cuda:
-        torch.cuda.synchronize()
-    encoding = time.perf_counter()
-    model.backbone(data['inputs'])
-    if data['inputs'].is_cuda:
-        torch.cuda.synchronize()
-    return max((loaded - start) / workers,
-               time.perf_counter() - encoding) / count
+            runner.train_loop.views or 1)
+        what, rest = 'images and views', ', then the fit'
+    elif training:
+        rest = f', and {_number(runner.max_iters, "step")} of training'
+    return f'{images} {what} to encode, less what is in the cache{rest}; ' \
+        'about how long shows after the first ones'
 
 
 def _dataset(runner, name: str):

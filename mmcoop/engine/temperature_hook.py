@@ -78,8 +78,8 @@ class TemperatureHook(Hook):
         if temperature is None:
             runner.logger.warning(
                 'No temperature is fitted, probabilities are as the model '
-                f'gives them: none is best on {where} (where all are right, '
-                'the lower the better).')
+                f'gives them: none is best on {where}. All of them are right, '
+                'or the model is no better than chance.')
             return
         unwrap(runner.model).head.temperature = temperature
         add_to_result(runner, temperature=temperature,
