@@ -189,6 +189,7 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
+        from .engine.runner import check_amp
         check_amp(cfg)
         with _errors_only():  # the runner builds the data again, and warns
             for name in loaders:
