@@ -6,10 +6,13 @@ in the functions that need them.
 import argparse
 import ast
 import atexit
+import contextlib
 import gc
+import logging
 import os
 import os.path as osp
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+import warnings
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
 from .config import check_options, resolve
 from .methods import configs_folder
@@ -74,6 +77,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-pin-memory',
         action='store_true',
         help='do not pin memory in the data loaders')
+    parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help='the whole log on the console, instead of a short description, '
+        'a progress bar and the result; it is in the log file in any case')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -145,6 +153,8 @@ def load_config(args: argparse.Namespace, work_dir: str,
         work_dir: Folder under which to work if neither flag nor config says.
         tta: A config whose test-time adaptation replaces the config's own.
     """
+    # of mmcv-lite: mmpretrain imports what nothing here needs
+    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
     import torch
     from mmengine.config import Config, ConfigDict
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -156,6 +166,8 @@ def load_config(args: argparse.Namespace, work_dir: str,
     merge_options(cfg, parse_values(args.cfg_options))
     cfg = resolve(cfg, args.cfg_options)
     cfg.launcher = args.launcher
+    if args.verbose:
+        (cfg.get('default_hooks') or {}).pop('console', None)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -200,10 +212,26 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if cfg.runner_type == 'mmcoop.FewShotRunner':
         from .engine.runner import check_amp
         check_amp(cfg)
-        for name in loaders:
-            if cfg.get(name) is not None:
-                check_data(cfg[name].dataset)
+        with _errors_only():  # the runner builds the data again, and warns
+            for name in loaders:
+                if cfg.get(name) is not None:
+                    check_data(cfg[name].dataset)
     return RUNNERS.build(cfg)
+
+
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """Keep warnings off the console."""
+    from mmengine.logging import MMLogger
+    handlers = MMLogger.get_current_instance().handlers
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, levels):
+            handler.setLevel(level)
 
 
 def check_data(dataset: dict) -> None:

@@ -1,7 +1,8 @@
 """Train a model: python tools/train.py CONFIG [--cfg-options shots=4 seed=2].
 
 Writes into --work-dir (./work_dirs/<config name>): the log, the config as it
-was run, checkpoints of tens of KB, result.json.
+was run, checkpoints of tens of KB, result.json and, of your own photos,
+report.html.
 """
 import argparse
 from typing import List, Optional

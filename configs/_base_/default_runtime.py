@@ -28,7 +28,15 @@ default_hooks = dict(
     # tens of KB each; two, because mmengine deletes before it writes
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='VisualizationHook', enable=False))
+    visualization=dict(type='VisualizationHook', enable=False),
+    # for one's own photos, or as few_shot.py says
+    temperature=dict(type='mmcoop.TemperatureHook', enable='${calibrate}'),
+    report=dict(
+        type='mmcoop.ReportHook',
+        enable='${report}',
+        templates='${template}'),
+    # a short console; all of the log is in the file (--verbose: in both)
+    console=dict(type='mmcoop.ConsoleHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

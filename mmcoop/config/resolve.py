@@ -155,6 +155,21 @@ def _dataset_type(resolver: _Resolver) -> str:
     return OTHER_DATA.get(resolver.given('dataset'))
 
 
+def _own_photos(resolver: _Resolver) -> bool:
+    """Whether the data are one's own photos, or those of the demo."""
+    return resolver.given('dataset') in OTHER_DATA
+
+
+def _for_own_photos(name: str) -> Callable[[_Resolver], bool]:
+    """A switch that is on for one's own photos unless it is set."""
+
+    def switch(resolver: _Resolver) -> bool:
+        value = resolver.given(name)
+        return _own_photos(resolver) if value is None else bool(value)
+
+    return switch
+
+
 def _template(resolver: _Resolver) -> str:
     """The data set's hand-written prompt: ``template``, or the published."""
     known = resolver.published()
@@ -271,6 +286,9 @@ def _head_config(resolver: _Resolver) -> dict:
 
 
 DERIVED: Dict[str, Callable[[_Resolver], Any]] = dict(
+    own_photos=_own_photos,
+    calibrate=_for_own_photos('calibrate'),
+    report=_for_own_photos('report'),
     dataset_type=_dataset_type,
     template=_template,
     recipe_epochs=_recipe_epochs,

@@ -3,7 +3,7 @@ import logging
 import os
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmengine.logging import MMLogger, print_log
 
@@ -35,6 +35,8 @@ class CoOpDataset(ListedDataset):
         split: ``train``, ``val`` or ``test``. The four variants of ImageNet
             have ``test`` only.
         data_root: The folder that contains the data sets' folders.
+        ann_file: Refused, as is ``class_names``: :class:`FolderDataset` has
+            them.
         **kwargs: ``unreadable`` and ``class_subset`` of
             :class:`ListedDataset`, and arguments of mmpretrain's
             ``BaseDataset`` such as ``pipeline``.
@@ -50,7 +52,14 @@ class CoOpDataset(ListedDataset):
                  name: str,
                  split: str,
                  data_root: str = 'data',
+                 ann_file: str = '',
+                 class_names: Optional[str] = None,
                  **kwargs) -> None:
+        if ann_file or class_names:
+            raise ValueError(
+                'ann_file and class_names belong to your own photos '
+                f'(dataset=folder); the lists and names of {name} are '
+                'published.')
         self.published = find(name)
         check_split(self.published, split)
         super().__init__(

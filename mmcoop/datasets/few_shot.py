@@ -21,6 +21,10 @@ NOT_DRAWN = 'training images not drawn'
 MAX_VAL_SHOTS = 4  # the published code draws no more validation images
 
 
+class NoImageLeft(ValueError):
+    """The training draw has taken all images."""
+
+
 @DATASETS.register_module()
 class FewShotDataset(DerivedDataset):
     """``shots`` images of each class of another data set.
@@ -51,6 +55,7 @@ class FewShotDataset(DerivedDataset):
     Attributes:
         label_noise: ``kind``, ``rate``, ``seed`` and the number of labels
             that were ``flipped`` of how many ``images``; None: no noise.
+        source_counts: How many images of each label there were to draw from.
 
     Raises:
         FileNotFoundError: If there is no ``draw_file``.
@@ -78,6 +83,7 @@ class FewShotDataset(DerivedDataset):
         label_noise = dict(label_noise or {})
         check_label_noise(**label_noise)
         self.label_noise = None
+        self.source_counts = {}
         if label_noise.get('rate'):
             self.label_noise = dict(dict(kind='symmetric'), **label_noise)
             if label_noise.get('seed') is None:
@@ -102,6 +108,7 @@ class FewShotDataset(DerivedDataset):
                 source = train
         source = source or build_dataset(self._source)
         labels = get_labels(source)
+        self.source_counts = dict(Counter(labels))
         # a published validation list holds no training images
         free = [i for i in range(len(source)) if not taken
                 or _identify(source.get_data_info(i)) not in taken]
@@ -109,7 +116,7 @@ class FewShotDataset(DerivedDataset):
         drawn = draw(labels, shots, rng) if self.draw_file is None \
             else self._read_draw(source, free, labels)
         if not drawn:
-            raise ValueError(
+            raise NoImageLeft(
                 f'no image is left for validation: all {len(source)} are in '
                 f'the training draw (shots={self.shots}). Take fewer shots.')
         self._metainfo = {**source.metainfo, **self._metainfo}

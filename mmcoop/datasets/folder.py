@@ -1,8 +1,8 @@
-"""A plain folder of photos with one sub-folder per class."""
+"""One's own photos: a folder with a sub-folder per class, or a list."""
 import logging
 import os
 import random
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
@@ -11,24 +11,32 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .images import check_images, check_unreadable
+from .photo_lists import find_names_file, is_list, read_list, read_names
+
+EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
 
 
 @DATASETS.register_module()
 class FolderDataset(CustomDataset):
-    """Photos in sub-folders whose names are the class names.
+    """Photos in sub-folders whose names are the class names, or in a list.
 
     The layout is either ``data_root/train/<class>/`` and
-    ``data_root/test/<class>/`` (or ``val``), or just ``data_root/<class>/``.
-    In the latter case a fixed part of every class is held out for testing;
-    it does not depend on the seed of a run.
+    ``data_root/test/<class>/`` (or ``val``), or just ``data_root/<class>/``;
+    photos may lie in further folders below. In the latter case a fixed part
+    of every class is held out for testing; it does not depend on the seed of
+    a run. The same holds for a list (CSV) of paths and labels, where a column
+    ``split`` takes the place of the folders; see :func:`read_list`.
 
     Args:
-        data_root: The folder.
+        data_root: The folder, or the list.
         split: ``train`` or ``test``.
         holdout: The fraction of each class that is held out for testing if
             the folder has no ``test`` or ``val``; at least one image.
-        exif_rotation: Whether to rotate photos by their EXIF orientation, as
-            those of a mobile phone need.
+        ann_file: A list in or outside ``data_root``; paths in it are relative
+            to its own folder.
+        class_names: A file that says the classes' names, see
+            :func:`read_names`; None takes ``names.txt`` or ``classes.txt``
+            (or ``.json``) in ``data_root``, if there is one.
         unreadable: What to do if images of the test split cannot be read:
             ``stop`` raises an error, ``skip`` leaves them out. (Training
             images are checked by :class:`FewShotDataset` after the draw.)
@@ -47,7 +55,8 @@ class FolderDataset(CustomDataset):
                  data_root: str,
                  split: str = 'train',
                  holdout: float = 0.3,
-                 exif_rotation: bool = True,
+                 ann_file: str = '',
+                 class_names: Optional[str] = None,
                  unreadable: str = 'stop',
                  class_subset: ClassSubset = None,
                  name: Optional[str] = None,
@@ -60,29 +69,85 @@ class FolderDataset(CustomDataset):
         check_class_subset(class_subset)
         self.class_subset = class_subset
         self.split = split
-        self.exif_rotation = exif_rotation
         self.unreadable = unreadable
-        root = os.path.expanduser(data_root)
-        self.train_root = os.path.join(root, 'train')
         self.holdout = holdout
-        if _list_sub_folders(self.train_root):  # else "train" is a class
-            beside = set(_list_sub_folders(root)) - {'train', 'test', 'val'}
-            if beside:
-                raise ValueError(
-                    f'{root} holds both train/ with class folders and '
-                    f'{", ".join(sorted(beside))} beside it: which of them '
-                    'are the classes? Move one of them away.')
-            tests = [name for name in ('test', 'val')
-                     if os.path.isdir(os.path.join(root, name))]
-            if tests:
-                self.holdout = None
-            root = os.path.join(root, tests[0]) \
-                if tests and split == 'test' else self.train_root
-        kwargs.setdefault('extensions', IMG_EXTENSIONS)
+        root = os.path.expanduser(data_root)
+        self.list_file: Optional[str] = None
+        if ann_file:
+            self.list_file = _locate('ann_file', ann_file, root)
+        elif is_list(root):
+            self.list_file = root
+        if self.list_file:
+            root = os.path.dirname(os.path.abspath(self.list_file))
+        self.names_file = _locate('class_names', class_names, root) \
+            if class_names else find_names_file(root)
+        if self.list_file is None:
+            root = self._choose_folder(root)
+        kwargs.setdefault('extensions', EXTENSIONS)
         super().__init__(
             data_root=root, test_mode=split == 'test', **kwargs)
 
+    def _choose_folder(self, root: str) -> str:
+        """The folder above the classes of this split."""
+        self.train_root = os.path.join(root, 'train')
+        if not _list_sub_folders(self.train_root):  # "train" is a class
+            return root
+        beside = set(_list_sub_folders(root)) - {'train', 'test', 'val'}
+        if beside:
+            raise ValueError(
+                f'{root} holds both train/ with class folders and '
+                f'{", ".join(sorted(beside))} beside it: which of them '
+                'are the classes? Move one of them away.')
+        tests = [name for name in ('test', 'val')
+                 if os.path.isdir(os.path.join(root, name))]
+        if tests:
+            self.holdout = None
+        return os.path.join(root, tests[0]) \
+            if tests and self.split == 'test' else self.train_root
+
     def _find_samples(self) -> List[Tuple[str, int]]:
+        groups = self._read_list() if self.list_file \
+            else self._search_folder()
+        where = self.list_file or self.img_prefix
+        if len(groups) < 2:
+            raise ValueError(
+                f'{where} has one class only ({", ".join(groups)}): at least '
+                'two are needed to tell apart.')
+        names = list(groups)
+        if self.names_file:
+            names = list(read_names(self.names_file, names).values())
+        self._metainfo.setdefault('classes', tuple(names))
+        self._metainfo['split'] = self.split
+        return [(file, label) for label, files in enumerate(groups.values())
+                for file in files]
+
+    def _read_list(self) -> Dict[str, List[str]]:
+        """Photos of this split by class, from a list."""
+        rows = read_list(self.list_file)
+        groups: Dict[str, List[str]] = {
+            label: [] for label in sorted({row.label for row in rows})}
+        splits = {row.split for row in rows}
+        if None not in splits:
+            self.holdout = None
+            test = 'test' if 'test' in splits else 'val'
+            if not {'train', test} <= splits:
+                raise ValueError(
+                    f'{self.list_file}: the split {sorted(splits)} needs '
+                    'photos of train and of test (or val).')
+            rows = [row for row in rows if row.split == (
+                'train' if self.split == 'train' else test)]
+        for row in rows:
+            groups[row.label].append(row.path)
+        empty = [label for label, files in groups.items() if not files]
+        if empty:
+            raise ValueError(
+                f'{self.list_file}: {", ".join(empty)} has no photos of the '
+                f'split {self.split}.')
+        return {label: self._select_split(sorted(files))
+                for label, files in groups.items()}
+
+    def _search_folder(self) -> Dict[str, List[str]]:
+        """Photos of this split by class, from sub-folders."""
         root = self.img_prefix
         classes = _list_sub_folders(root)
         if not classes:
@@ -91,7 +156,8 @@ class FolderDataset(CustomDataset):
                 + ('has no class sub-folders'
                    if os.path.isdir(root) else 'does not exist')
                 + '. Make one sub-folder for each class with its photos in '
-                'it, and set data_root to the folder above them.')
+                'it, and set data_root to the folder above them; or give a '
+                'list of paths and labels, ann_file=labels.csv.')
         if self.split == 'test' and self.holdout is None:
             train_classes = _list_sub_folders(self.train_root)
             odd = sorted(set(classes) ^ set(train_classes))
@@ -100,30 +166,33 @@ class FolderDataset(CustomDataset):
                     f'the class folders {", ".join(odd)} stand in only one '
                     f'of {self.train_root} and {root}: the classes must be '
                     'the same.')
-        samples, empty, others = [], [], []
-        for label, name in enumerate(classes):
+        groups: Dict[str, List[str]] = {}
+        loose = [entry.name for entry in os.scandir(root) if entry.is_file()
+                 and self.is_valid_file(entry.name)
+                 and not entry.name.startswith('.')]
+        others, empty = [], []
+        for name in classes:
             found = _list_files(root, name)
             files = [file for file in found if self.is_valid_file(file)]
             others += [file for file in found if file not in set(files)]
             empty += [] if files else [name]
-            samples += [(file, label) for file in self._select_split(files)]
+            groups[name] = self._select_split(files)
         if empty:
             raise ValueError(
                 f'no images in the class folders {", ".join(empty)} of '
                 f'{root}: add some (extensions: '
                 f'{" ".join(sorted(self.extensions))}) or remove the folder.')
-        if len(classes) < 2:
-            raise ValueError(
-                f'{root} has one class only ({classes[0]}): at least two '
-                'class sub-folders are needed to tell apart.')
+        if loose:
+            print_log(
+                f'{len(loose)} images lie in no class folder of {root} and '
+                f'are left out: {", ".join(sorted(loose)[:3])}, ...',
+                'current', logging.WARNING)
         if others:
             print_log(
                 f'{len(others)} files in {root} are no images that can be '
                 f'read here and are left out: {", ".join(others[:3])}, ...',
                 'current', logging.WARNING)
-        self._metainfo.setdefault('classes', tuple(classes))
-        self._metainfo['split'] = self.split
-        return samples
+        return groups
 
     def _select_split(self, files: List[str]) -> List[str]:
         """Return those of one class's images that belong to this split."""
@@ -142,9 +211,7 @@ class FolderDataset(CustomDataset):
 
     def load_data_list(self) -> List[dict]:
         data_list, self._metainfo = keep_classes(
-            [dict(info, exif_rotation=self.exif_rotation)
-             for info in super().load_data_list()],
-            self._metainfo, self.class_subset)
+            super().load_data_list(), self._metainfo, self.class_subset)
         return data_list
 
     def filter_data(self) -> List[dict]:
@@ -152,6 +219,16 @@ class FolderDataset(CustomDataset):
         if self.split != 'test':  # a few-shot draw checks its own images
             return data_list
         return check_images(data_list, self.unreadable)
+
+
+def _locate(what: str, path: str, root: str) -> str:
+    """A file in the folder of photos, as in other data sets, or as it is."""
+    path = os.path.expanduser(path)
+    for place in (os.path.join(root, path), path):
+        if os.path.isfile(place):
+            return place
+    raise FileNotFoundError(f'{what}: there is no file {path}, neither in '
+                            f'{root} nor here.')
 
 
 def _list_sub_folders(root: str) -> List[str]:

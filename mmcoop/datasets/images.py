@@ -14,13 +14,16 @@ _readable = set()  # stamps of files that were decoded
 
 
 def read_image(file: Union[str, BinaryIO],
-               exif_rotation: bool = False,
+               as_shown: bool = False,
                small: bool = False) -> Image.Image:
     """Decode an image to RGB as the published code does.
 
     Args:
         file: The path or an open file.
-        exif_rotation: Whether to rotate the image by its EXIF orientation.
+        as_shown: Whether to decode it as image viewers show it: rotated by
+            its EXIF orientation, and on white where it is transparent. The
+            published code rotates nothing and drops the transparency, which
+            shows whatever colours the transparent pixels have.
         small: Whether to decode a JPEG at an eighth of its size, which is a
             quick check.
 
@@ -31,8 +34,12 @@ def read_image(file: Union[str, BinaryIO],
         if small:
             image.draft('RGB', (1, 1))
         image.load()
-        if exif_rotation:
+        if as_shown:
             image = ImageOps.exif_transpose(image)
+            if image.has_transparency_data:
+                image = image.convert('RGBA')
+                image = Image.alpha_composite(
+                    Image.new('RGBA', image.size, 'white'), image)
         if image.mode.startswith('I'):  # convert('RGB') would clip at 255
             pixels = np.asarray(image, dtype=np.int64)
             if pixels.min() < 0 or pixels.max() > 65535:

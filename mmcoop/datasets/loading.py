@@ -19,20 +19,23 @@ class LoadImage(BaseTransform):
     """Load an image with Pillow as (H, W, 3), BGR, uint8.
 
     Pillow decodes as the published code does. Unlike OpenCV, it raises an
-    error for a truncated file instead of filling in grey. If the data info
-    has ``exif_rotation=True`` (see :class:`FolderDataset`), the image is
-    rotated by its EXIF orientation, which the published code never does.
-    Images of :class:`DemoWorld` are drawn.
+    error for a truncated file instead of filling in grey. Images of
+    :class:`DemoWorld` are drawn.
 
     Args:
         backend_args: The file backend; see ``mmengine.fileio``.
+        as_shown: Whether to load images as viewers show them, which one's own
+            photos need and the published code never does: see
+            :func:`read_image`.
 
     Raises:
         OSError: If the image cannot be read. The message names the file.
     """
 
-    def __init__(self, backend_args: Optional[dict] = None) -> None:
+    def __init__(self, backend_args: Optional[dict] = None,
+                 as_shown: bool = False) -> None:
         self.backend_args = backend_args
+        self.as_shown = as_shown
 
     def transform(self, results: dict) -> dict:
         if 'img' not in results:  # an inferencer has loaded it already
@@ -55,11 +58,11 @@ class LoadImage(BaseTransform):
             medium, name, seed = path.rsplit('/', 3)[-3:]
             return render(name, medium, int(seed))
         raw = fileio.get(path, self.backend_args)
-        return read_image(
-            io.BytesIO(raw), results.get('exif_rotation', False))
+        return read_image(io.BytesIO(raw), self.as_shown)
 
     def __repr__(self) -> str:
-        return f'LoadImage(backend_args={self.backend_args})'
+        return (f'LoadImage(backend_args={self.backend_args}, '
+                f'as_shown={self.as_shown})')
 
 
 @TRANSFORMS.register_module()

@@ -22,7 +22,8 @@ class DemoWorld(BaseDataset):
             by default.
         medium: How the world is drawn; see :mod:`mmcoop.demo.world`.
         class_subset: See :func:`keep_classes`.
-        name: Ignored, as is ``unreadable``: other data sets have them.
+        name: Ignored, as are ``unreadable``, ``ann_file`` and
+            ``class_names``: other data sets have them.
         **kwargs: Of mmpretrain's ``BaseDataset``.
     """
     METAINFO = {'classes': CLASSES, 'dataset': 'demo'}
@@ -30,7 +31,8 @@ class DemoWorld(BaseDataset):
     def __init__(self, split: str, images_per_class: Optional[int] = None,
                  medium: str = TARGET, class_subset: ClassSubset = None,
                  name: Optional[str] = None,
-                 unreadable: Optional[str] = None, **kwargs) -> None:
+                 unreadable: Optional[str] = None, ann_file: str = '',
+                 class_names: Optional[str] = None, **kwargs) -> None:
         self.first_seed = FIRST_SEED[split]
         self.images_per_class = images_per_class or COUNTS[split]
         self.medium = medium

@@ -2,6 +2,7 @@
 from .adaptation_hook import AdaptationHook
 from .checkpoint_hook import SafeCheckpointHook
 from .compare_hook import CompareZeroShotHook
+from .console_hook import ConsoleHook
 from .context_hook import ContextHook
 from .data_hooks import ClassNamesHook, EpochHook
 from .feature_hook import FeatureCacheHook
@@ -15,15 +16,15 @@ from .promptsrc import (GaussianAverageHook, ImageConsistency,
 from .result_hook import ResultHook
 from .runner import FewShotRunner
 from .step_loop import StepLoop
+from .temperature_hook import TemperatureHook
 from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 
 __all__ = [
-    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook',
+    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'ConsoleHook',
     'ContextHook', 'EpochHook', 'FeatureCacheHook', 'FewShotRunner',
     'FiniteLossHook', 'FitLoop', 'GaussianAverageHook',
-    'GradientRuleOptimWrapper', 'ImageConsistency',
-    'LearnedOnlyConstructor', 'LogitConsistency', 'ProGradOptimWrapper',
-    'ResultHook', 'SafeCheckpointHook', 'StepLoop', 'TextConsistency',
-    'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook',
-    'ZeroShotDistillation'
+    'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
+    'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
+    'SafeCheckpointHook', 'StepLoop', 'TemperatureHook', 'TextConsistency',
+    'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook', 'ZeroShotDistillation'
 ]

@@ -24,7 +24,8 @@ from .method_name import name_adapted, name_method
 from .model_record import describe_preprocessing, find_test_pipeline
 from .runner import unwrap
 
-SECONDS = 'seconds_of_training'  # in the message hub, for resuming
+# in the message hub, for resuming
+SECONDS, ADDED = 'seconds_of_training', 'added_to_result'
 
 
 @HOOKS.register_module()
@@ -163,9 +164,22 @@ class ResultHook(Hook):
             mmcoop=mmcoop.__version__,
             finished=time.strftime('%Y-%m-%dT%H:%M:%S'))
         result.update(fitted)
+        result.update(added_to_result(runner))
         path = osp.join(runner.work_dir, filename)
         write_json(result, path)
         runner.logger.info(f'Result: {path}')
+
+
+def add_to_result(runner, **entries) -> None:
+    """Add entries to the result file; they survive a resume."""
+    runner.message_hub.update_info(
+        ADDED, {**added_to_result(runner), **entries})
+
+
+def added_to_result(runner) -> dict:
+    """What :func:`add_to_result` has added."""
+    hub = runner.message_hub
+    return hub.get_info(ADDED) if ADDED in hub.runtime_info else {}
 
 
 def write_json(content: dict, path: str) -> None:

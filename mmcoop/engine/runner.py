@@ -1,6 +1,8 @@
 """mmengine's Runner, adapted to few-shot runs on a frozen CLIP."""
 import atexit
+import contextlib
 import gc
+import io
 import os
 from pathlib import Path
 from typing import Any, Optional
@@ -10,6 +12,7 @@ import torch.nn as nn
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_distributed, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..clip import TowerAdapter
@@ -41,10 +44,16 @@ class FewShotRunner(Runner):
     - resolves the variables of the config (:func:`mmcoop.resolve`);
     - sets the classes of class-specific heads before DDP wraps the model;
     - supports distributed training without GPUs (torchrun, gloo);
+    - leaves the console to a :class:`mmcoop.ConsoleHook`, if there is one;
     - limits workers to the CPUs of a rank, and never drops the only batch;
-    - loads checkpoints with ``weights_only=True`` on every mmengine.
+    - loads checkpoints with ``weights_only=True`` on every mmengine;
+    - writes checkpoints and the config whole or not at all.
+
+    Attributes:
+        last_checkpoint: That was saved last, or resumed from; or None.
     """
     count = 0  # in this process
+    last_checkpoint: Optional[str] = None
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
@@ -59,7 +68,31 @@ class FewShotRunner(Runner):
             quick.experiment_name = f'run{FewShotRunner.count}'
         return super().from_cfg(quick)
 
-    last_checkpoint: Optional[str] = None  # that was saved or resumed from
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """A logger that leaves the console to :class:`ConsoleHook`."""
+        logger = super().build_logger(*args, **kwargs)
+        from .console_hook import is_quiet, quieten
+        if is_quiet(self.cfg):
+            quieten(logger)
+        return logger
+
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            self._close_console()
+
+    def test(self) -> dict:
+        try:
+            return super().test()
+        finally:
+            self._close_console()
+
+    def _close_console(self) -> None:
+        from .console_hook import ConsoleHook
+        for hook in self._hooks:
+            if isinstance(hook, ConsoleHook):
+                hook.close()  # a bar hides the cursor
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise gloo where mmengine would require CUDA."""
@@ -160,7 +193,9 @@ class FewShotRunner(Runner):
                 warns and keeps random weights).
         """
         check_is_safe(filename)
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        self.logger.info(printed.getvalue().strip())
         state = checkpoint.get('state_dict', checkpoint)
         odd = [f'{name} ({list(state[name].shape)} in the file, '
                f'{list(p.shape)} here)'

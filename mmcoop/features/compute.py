@@ -9,6 +9,7 @@ import torch.nn as nn
 from mmengine.logging import print_log
 from torch.utils.data import DataLoader, Dataset
 
+from ..progress import begin
 from .dataset import pack_data_sample
 from .exchange import assign_missing_rows, exchange_rows
 from .keys import NotCacheable
@@ -158,7 +159,7 @@ def encode_images(model: nn.Module, items: List[Item], loader: DataLoader,
 
 def log_progress(steps: Iterable, total: int, step: int = 1,
                  what: str = 'images encoded') -> Iterator:
-    """Iterate over ``steps``, and log the progress every ten seconds.
+    """Iterate over ``steps``; show the progress, log it every ten seconds.
 
     Args:
         steps: What to iterate over.
@@ -167,14 +168,20 @@ def log_progress(steps: Iterable, total: int, step: int = 1,
         what: What happens to the images, for the log.
     """
     start = last = time.perf_counter()
-    for i, value in enumerate(steps):
-        yield value
-        now = time.perf_counter()
-        if now - last > LOG_INTERVAL:
-            last = now
+    bar = begin(what, total)
+    try:
+        for i, value in enumerate(steps):
+            yield value
+            now = time.perf_counter()
             done = min((i + 1) * step, total)
-            rate = done / (now - start)
-            print_log(
-                f'{done} of {total} {what}, {rate:.3g} a second, '
-                f'{(total - done) / rate:.0f} s left', 'current',
-                logging.INFO)
+            if bar.due():
+                bar.update(done, f'{done} of {total}')
+            if now - last > LOG_INTERVAL:
+                last = now
+                rate = done / (now - start)
+                print_log(
+                    f'{done} of {total} {what}, {rate:.3g} a second, '
+                    f'{(total - done) / rate:.0f} s left', 'current',
+                    logging.INFO)
+    finally:
+        bar.end()

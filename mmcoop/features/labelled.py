@@ -56,12 +56,23 @@ def gather_labelled(model: torch.nn.Module, loader: DataLoader,
         ValueError: The images cannot be encoded once and for all.
     """
     try:
-        source = FeatureSource(model, loader, nullcontext, HashCache(),
-                               views=views, folder=folder, all_images=True)
+        return label_features(model, loader, folder, views)
     except NotCacheable as error:
         raise ValueError(
             'a head is fitted on images that are encoded once, which is not '
             f'possible here: {error}.') from error
+
+
+def label_features(model: torch.nn.Module, loader: DataLoader,
+                   folder: Optional[str] = None,
+                   views: Optional[int] = None) -> LabelledFeatures:
+    """As :func:`gather_labelled`.
+
+    Raises:
+        NotCacheable: The images cannot be encoded once and for all.
+    """
+    source = FeatureSource(model, loader, nullcontext, HashCache(),
+                           views=views, folder=folder, all_images=True)
     data = source.load().dataset
     labels = [data.get_data_info(i)['gt_label'] for i in range(len(data))]
     return LabelledFeatures(data.features, torch.tensor(labels))

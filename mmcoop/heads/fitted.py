@@ -1,5 +1,6 @@
 """Heads that are fitted on the features of frozen towers."""
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
+                    Tuple)
 
 import torch
 import torch.nn as nn
@@ -110,13 +111,21 @@ class FittedHead(RecordedHead):
             counts.append(self.count(held_out))
         return counts
 
-    @torch.no_grad()
     def count(self, images: Any) -> int:
         """How many images of ``LabelledFeatures`` it predicts correctly."""
+        right, start = 0, 0
+        for logits in self.score(images):
+            labels = images.labels[start:start + len(logits)]
+            right += int((logits.argmax(1) == labels).sum())
+            start += len(labels)
+        return right
+
+    @torch.no_grad()
+    def score(self, images: Any) -> Iterator[torch.Tensor]:
+        """Logits (b, K) of ``LabelledFeatures``, part by part."""
         step = max(1, LOGITS // max(1, len(self.fitted_names)))
-        return sum(int((self((part, )).argmax(1) == labels).sum())
-                   for part, labels in zip(images.features.split(step),
-                                           images.labels.split(step)))
+        for part in images.features.split(step):
+            yield self((part, ))
 
     def loss(self, *args, **kwargs) -> dict:
         """Refuse gradient steps of the runner.

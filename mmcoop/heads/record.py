@@ -21,8 +21,11 @@ class RecordedHead(ClsHead):
 
     Attributes:
         tower_kind: The tower that it was learned for: ``text`` or ``image``.
+        temperature: What logits are divided by where probabilities are told
+            to people; None: not fitted. Training and metrics do without.
     """
     tower_kind = 'text'
+    temperature: Optional[float] = None
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)

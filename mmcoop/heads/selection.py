@@ -4,7 +4,7 @@ They are never selected on test images: this module sees none.
 """
 import logging
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -30,6 +30,12 @@ class Selection:
             class (the j-th image is in part j modulo ``folds``), so that
             1 / folds is held out; fewer where no class has as many images.
 
+    Attributes:
+        keeps_held_out: Whether ``cross-validation`` keeps ``held_out``, for
+            which the head is fitted once more to each fold.
+        held_out: Logits (n, K) of training images by the head that is fitted
+            without them, and their labels (n, ); None: there are none.
+
     Raises:
         ValueError: The source is unknown, or there are fewer than 2 folds.
     """
@@ -41,6 +47,8 @@ class Selection:
         if folds < 2:
             raise ValueError(f'folds={folds}: at least 2 are needed.')
         self.source, self.folds = source, folds
+        self.keeps_held_out = False
+        self.held_out: Optional[Tuple[torch.Tensor, torch.Tensor]] = None
 
     def needs_val(self, head: FittedHead) -> bool:
         """Whether validation images are needed for the head."""
@@ -85,6 +93,8 @@ class Selection:
             found = self._select(head, parts, selected_on)
         early = {name: value for name, value in head.values.items()
                  if name not in head.in_forward}
+        if self.keeps_held_out and self.source == 'cross-validation':
+            self._score_held_out(head, parts or self._hold_out(train), early)
         outcome = head.learn(train, **early) or {}
         return dict(protocol=protocol, selected_on=selected_on,
                     selected=dict(head.values) or None, **found, **outcome)
@@ -114,6 +124,20 @@ class Selection:
                   for candidate, value in trace]
         return dict(val_accuracy=accuracy, candidates=len(trace),
                     search=search if len(search) <= TRACE else None)
+
+    def _score_held_out(self, head: FittedHead, parts: list,
+                        early: Values) -> None:
+        self.held_out, logits = None, []
+        for fitted, held_out in parts:
+            # what is learned in the end must not depend on it
+            device = held_out.labels.device
+            with torch.random.fork_rng(
+                    devices=[device] if device.type == 'cuda' else []):
+                head.learn(fitted, **early)
+            logits += head.score(held_out)
+        if logits:
+            self.held_out = torch.cat(logits), torch.cat(
+                [held_out.labels for _, held_out in parts])
 
     def _hold_out(self, train: Any) -> list:
         """Pairs of images to fit and images that are held out.

@@ -170,16 +170,26 @@ class TestFolder:
         assert len(kept) == 3
 
 
-def test_exif_rotation(tmp_path):
+def test_photos_are_loaded_as_viewers_show_them(tmp_path):
+    """Turned by EXIF, on white; the published code does neither."""
     image = Image.fromarray(np.zeros((20, 30, 3), np.uint8))
     exif = image.getexif()
     exif[0x0112] = 6  # turned by 90 degrees
     image.save(tmp_path / 'phone.jpg', exif=exif)
     for turned, shape in ((False, (20, 30)), (True, (30, 20))):
-        load = TRANSFORMS.build(dict(type='mmcoop.LoadImage'))
-        results = load(dict(img_path=str(tmp_path / 'phone.jpg'),
-                            exif_rotation=turned))
+        load = TRANSFORMS.build(
+            dict(type='mmcoop.LoadImage', as_shown=turned))
+        results = load(dict(img_path=str(tmp_path / 'phone.jpg')))
         assert results['img'].shape[:2] == shape
+    hidden = Image.new('RGBA', (4, 4), (200, 0, 0, 0))  # red, invisible
+    hidden.putpixel((0, 0), (0, 0, 200, 255))
+    for mode, name in (('RGBA', 'logo.png'), ('P', 'logo.gif')):
+        hidden.convert(mode).save(tmp_path / name)
+        image = load(dict(img_path=str(tmp_path / name)))['img']
+        assert (image[1:] == 255).all() and image[0, 0, 0] > 150, name
+    plain = TRANSFORMS.build(dict(type='mmcoop.LoadImage'))
+    image = plain(dict(img_path=str(tmp_path / 'logo.png')))['img']
+    assert image[3, 3].tolist() == [0, 0, 200]  # BGR, as PIL converts
 
 
 def test_image_modes(tmp_path):
@@ -191,6 +201,9 @@ def test_image_modes(tmp_path):
         Image.fromarray(pixels).convert(mode).save(tmp_path / 'x.png')
         image = load(dict(img_path=str(tmp_path / 'x.png')))['img']
         assert image.dtype == np.uint8 and (image == expected).all(), mode
+    Image.fromarray(expected).convert('CMYK').save(tmp_path / 'x.tif')
+    image = load(dict(img_path=str(tmp_path / 'x.tif')))['img']
+    assert abs(image.astype(int) - expected).max() <= 1
     Image.fromarray(pixels.astype(np.uint16) * 256).save(tmp_path / 'x.png')
     image = load(dict(img_path=str(tmp_path / 'x.png')))['img']
     assert (image == expected).all()

@@ -259,3 +259,30 @@ def test_gradients_of_what_autograd_trains(make, clouds):
         assert torch.autograd.gradcheck(
             lambda x: F.cross_entropy(head.compute(
                 unit, *args, x).double() / 100, labels), value)
+
+
+@pytest.mark.parametrize('cls,kwargs', ALL)
+def test_scores_of_held_out_images(cls, kwargs, make, clouds):
+    """By heads that do not know them; the head itself stays what it is."""
+    train = clouds(4, views=2)
+    heads, found = [], []
+    for keeps in (False, True):
+        heads.append(make(cls, **kwargs))
+        selection = Selection('cross-validation', folds=2)
+        selection.keeps_held_out = keeps
+        torch.manual_seed(0)
+        found.append(selection.fit(heads[-1], train))
+    assert found[0] == found[1] or found[0]['selected'] == found[1]['selected']
+    for name, tensor in heads[0].learned().items():
+        assert torch.equal(tensor, heads[1].learned()[name]), name
+    logits, labels = selection.held_out
+    assert logits.shape == (20, 5) and sorted(labels) == sorted(train.labels)
+    half = torch.arange(20) % 2 == 0  # the images of the first fold
+    alone = make(cls, **kwargs)
+    alone.values.update(heads[1].values)
+    torch.manual_seed(0)
+    alone.learn(train.take(~half), **{
+        name: value for name, value in alone.values.items()
+        if name not in alone.in_forward})
+    torch.testing.assert_close(
+        logits[:10], alone((train.features[half], )).detach())

@@ -11,6 +11,14 @@ shots = 16
 label_noise = 0
 noise_kind = 'symmetric'  # any other class; 'pair': the next one
 unreadable = 'stop'  # 'skip': leave out images that cannot be read
+# of your own photos (dataset=folder): a list of paths and labels, a file that
+# says the classes (docs/photos.md)
+ann_file = ''
+class_names = None
+# a temperature of the probabilities, fitted on validation images; a page for
+# people, report.html. None: for your own photos
+calibrate = None
+report = None
 num_workers = 16  # at most: the runner takes no more than a rank has CPUs
 
 # of the shipped configs; 'translation': said to be those of the paper's runs
@@ -18,7 +26,7 @@ views = 'crop'
 crop_ratio_range = (0.08, 1.0)  # part of the area that a crop keeps
 
 train_pipeline = [
-    dict(type='mmcoop.LoadImage'),
+    dict(type='mmcoop.LoadImage', as_shown='${own_photos}'),
     dict(
         type='mmcoop.RandomView',
         views='${views}',
@@ -30,7 +38,7 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='mmcoop.LoadImage'),
+    dict(type='mmcoop.LoadImage', as_shown='${own_photos}'),
     dict(
         type='mmcoop.CLIPResize',
         scale='${image_size}',
@@ -57,6 +65,8 @@ train_dataloader = dict(
             type='${dataset_type}',
             name='${dataset}',
             data_root='${data_root}',
+            ann_file='${ann_file}',
+            class_names='${class_names}',
             split='train',
             pipeline=train_pipeline)))
 test_dataloader = dict(
@@ -69,6 +79,8 @@ test_dataloader = dict(
         type='${dataset_type}',
         name='${dataset}',
         data_root='${data_root}',
+        ann_file='${ann_file}',
+        class_names='${class_names}',
         split='test',
         class_subset='${class_subset}',
         unreadable='${unreadable}',
