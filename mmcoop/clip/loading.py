@@ -122,8 +122,10 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
         except Exception as error:
             raise CLIPLoadError(
                 f'cannot load the CLIP {name!r}: {error}') from error
+        tokenizer = Tokenizer.from_model(name)
     else:
         name = _register_config(model_name)
+        tokenizer = Tokenizer.from_model(name)  # before weights are fetched
         path, tag = _weight_file(name, pretrained, cache_dir)
         if quick_gelu is None:
             quick_gelu = tag.get('quick_gelu')
@@ -135,8 +137,7 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
     model.eval().requires_grad_(False)
     clip = FrozenCLIP(
         image_tower=ImageTower(model.visual),
-        text_tower=TextTower(
-            model, Tokenizer.from_model(name), name or pretrained),
+        text_tower=TextTower(model, tokenizer, name or pretrained),
         preprocessing=preprocessing)
     if PRECISIONS[precision] is not None:
         for tower in (clip.image_tower, clip.text_tower):

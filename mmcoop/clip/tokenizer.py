@@ -42,9 +42,14 @@ class Tokenizer:
         from open_clip.tokenizer import SimpleTokenizer
         if model_name is None:
             return Tokenizer(SimpleTokenizer())
-        config = get_model_config(model_name) or {}
-        if config.get('text_cfg', {}).get('hf_tokenizer_name'):
-            return FileTokenizer.from_config(model_name, config['text_cfg'])
+        text = (get_model_config(model_name) or {}).get('text_cfg', {})
+        if text.get('hf_model_name'):
+            raise CLIPLoadError(
+                f'{model_name}: its text tower is one of Hugging Face '
+                f'({text["hf_model_name"]}); mmcoop handles open_clip\'s own '
+                'text Transformers.')
+        if text.get('hf_tokenizer_name'):
+            return FileTokenizer.from_config(model_name, text)
         if 'siglip' in model_name.lower() and ':' not in model_name:
             raise CLIPLoadError(
                 f'{model_name}: its config names no tokenizer. Set '

@@ -325,8 +325,12 @@ def test_refused_by_name(tmp_path, monkeypatch):
     with pytest.raises(CLIPLoadError, match='odd.*TextTransformer'):
         TextTower(model, WordTokenizer(), 'odd')
     monkeypatch.setitem(sys.modules, 'tokenizers', None)
+    # before weights are fetched
+    monkeypatch.setattr('mmcoop.clip.loading._weight_file', None)
     with pytest.raises(CLIPLoadError, match='pip install tokenizers'):
-        Tokenizer.from_model('ViT-B-16-SigLIP')
+        load_clip('ViT-B-16-SigLIP', 'webli')
+    with pytest.raises(CLIPLoadError, match='Hugging Face .roberta-base'):
+        load_clip('roberta-ViT-B-32', 'laion2b_s12b_b32k')
 
 
 @pytest.mark.parametrize('change,message', [
