@@ -10,6 +10,8 @@ from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
 from PIL import UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from ..files import replacing
+
 EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
 NONE = '(none of these)'
 
@@ -171,12 +173,11 @@ FORMATS = dict(table=format_table, csv=format_csv, json=format_json)
 
 def write_text(text: str, path: str) -> None:
     """Write a file at once, or not at all."""
-    temporary = f'{path}.part'
     # a file's name may hold bytes that are no text
-    with open(temporary, 'w', encoding='utf-8', newline='',
-              errors='backslashreplace') as file:
+    with replacing(path) as temporary, open(
+            temporary, 'w', encoding='utf-8', newline='',
+            errors='backslashreplace') as file:
         file.write(text)
-    os.replace(temporary, path)
 
 
 def read_list(lines: Iterable[str]) -> Iterator[str]:

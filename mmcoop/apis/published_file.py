@@ -15,6 +15,8 @@ from typing import Any, Dict, Union
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from ..files import replacing
+
 BUFFERS = ('token_prefix', 'token_suffix')
 # KgCoOp's code makes and saves them, and never uses them
 UNUSED = ('bias_vectors', 'meta_net.linear1.weight', 'meta_net.linear1.bias')
@@ -172,9 +174,8 @@ def write_published(published: Published, run: Path) -> Path:
         (f'prompt_learner.{key}' if maple else key, value.contiguous())
         for key, value in {**published.tensors, **published.buffers}.items())
     folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    torch.save(dict(state_dict=state, epoch=published.epoch,
-                    val_result=None), part)
-    os.replace(part, path)
+    with replacing(path) as temporary:
+        torch.save(dict(state_dict=state, epoch=published.epoch,
+                        val_result=None), temporary)
     (folder / 'checkpoint').write_text(f'{path.name}\n')
     return path

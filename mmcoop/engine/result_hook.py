@@ -1,7 +1,6 @@
 """Write the result of a run as JSON, from which tables are made."""
 import contextlib
 import json
-import os
 import os.path as osp
 import resource
 import time
@@ -16,6 +15,7 @@ from mmengine.hooks import Hook
 import mmcoop
 
 from ..config import find_model, find_selection
+from ..files import replacing
 from ..heads.selection import VAL_FREE, describe_protocol
 from ..registry import HOOKS
 from .adaptation_hook import describe_tta
@@ -185,9 +185,8 @@ def added_to_result(runner) -> dict:
 def write_json(content: dict, path: str) -> None:
     """Write a JSON file atomically."""
     content = json.loads(json.dumps(content, default=str))
-    temporary = osp.join(osp.dirname(path), f'.{osp.basename(path)}')
-    dump(content, temporary, file_format='json', indent=1)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        dump(content, str(temporary), file_format='json', indent=1)
 
 
 def describe_data(evaluated, trained=None) -> dict:

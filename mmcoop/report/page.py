@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
+from ..files import replacing
 from ..progress import duration
 from .names import backbone_title, method_title
 from .page_style import HEAD
@@ -310,6 +311,5 @@ def _percent(value: Optional[float]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f'.{path.name}')
-    temporary.write_text(text, encoding='utf-8')
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')

@@ -1,10 +1,11 @@
 """Predictions of one run: kept as CSV, and what they say."""
 import csv
 import math
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+from ..files import replacing
 
 BINS = 10  # of confidence
 PAIRS = 15  # confused classes that are listed
@@ -43,8 +44,8 @@ def write_predictions(path: Path, rows: Sequence[Predicted],
                       classes: Sequence[str]) -> None:
     """Write a line for each image, with the names of classes."""
     names = unique_names(classes)
-    temporary = path.with_name(f'.{path.name}')
-    with temporary.open('w', encoding='utf-8', newline='') as file:
+    with replacing(path) as temporary, temporary.open(
+            'w', encoding='utf-8', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
@@ -52,7 +53,6 @@ def write_predictions(path: Path, rows: Sequence[Predicted],
                 row.path, names[row.label], names[row.predicted],
                 f'{row.confidence:.6g}', f'{row.calibrated:.6g}',
                 '' if row.zero_shot is None else names[row.zero_shot]])
-    os.replace(temporary, path)
 
 
 def read_predictions(path: Path, classes: Sequence[str]) -> List[Predicted]:

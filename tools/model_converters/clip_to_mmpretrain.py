@@ -4,7 +4,6 @@ Beside the weights, OUT.py is written: the config of the model, an
 ImageClassifier without a head, for _base_ of a config. It needs no mmcoop.
 """
 import argparse
-import os
 from pathlib import Path
 from typing import List, Optional
 
@@ -30,6 +29,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from mmengine.config import Config
 
     from mmcoop.clip import CLIPLoadError, convert_clip, load_clip
+    from mmcoop.files import replacing
     try:
         model, state = convert_clip(
             load_clip(model_name=args.model_name, pretrained=args.clip))
@@ -43,10 +43,10 @@ def main(argv: Optional[List[str]] = None) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     for path, write in [
             (args.out, lambda p: torch.save(dict(state_dict=state), p)),
-            (config, lambda p: Config(dict(model=model)).dump(p))]:
-        part = path.with_name(f'part-{os.getpid()}-{path.name}')
-        write(part)
-        os.replace(part, path)
+            (config, lambda p: p.write_text(
+                Config(dict(model=model)).pretty_text))]:
+        with replacing(path) as temporary:
+            write(temporary)
     print(f'{args.out}: {len(state)} tensors. {config}: the model, '
           f"_base_ = '{config}' in your config.")
 

@@ -61,6 +61,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from mmcoop.apis.published import find_config, read_options
     from mmcoop.command_line import merge_options, parse_values
     from mmcoop.config import resolve
+    from mmcoop.files import replacing
     from mmcoop.registry import DATASETS
     try:
         published = read_published(args.src)
@@ -76,8 +77,8 @@ def main(argv: Optional[List[str]] = None) -> None:
         checkpoint = to_mmcoop(published, cfg, args.classes)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
-    torch.save(checkpoint, f'{args.dst}.part')
-    os.replace(f'{args.dst}.part', args.dst)
+    with replacing(args.dst) as temporary:
+        torch.save(checkpoint, temporary)
     names = checkpoint['meta']['mmcoop']['classes']
     said = ' '.join(f'{key}={value}' for key, value in options.items())
     print(f'{args.dst}: {published.method}, epoch {published.epoch}, '
