@@ -1,5 +1,4 @@
 """Our parts in other mm projects: stock classifiers, runner and data sets."""
-import gc
 import pickle
 import sys
 
@@ -8,99 +7,25 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 from mmpretrain.datasets import CIFAR100
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
-from mmcoop.clip import CLIPLoadError, convert_vit, load_clip
+from mmcoop.clip import load_clip
 from mmcoop.models import CoOp
 from mmcoop.protocol.execute import tool_main
 from mmcoop.registry import HOOKS
 from mmcoop.registry import MODELS as COOP_MODELS
 
 from .conftest import ROOT
+from .stock import (MEAN_STD, coop_config, folder, logits, pipeline,
+                    prompt_head, quick, ratio, train)
 
-MEAN_STD = dict(mean=[122.77, 116.75, 104.09], std=[68.5, 66.63, 70.32],
-                to_rgb=True)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Runs format their config, and each data set collects garbage: that
-    takes most of the time."""
-    gc.collect()
-    gc.freeze()
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: '\n'.join(
-        f'{key} = {value!r}' for key, value in cfg.to_dict().items())))
-    yield
-    gc.unfreeze()
+__all__ = ['quick']
+pytestmark = pytest.mark.usefixtures('quick')
 
 
-def pipeline(size):
-    return [dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(size, size)),
-            dict(type='PackInputs')]
-
-
-def folder(photos, size):
-    """Four photos of each class, as a few-shot draw of a stock data set."""
-    return dict(
-        type='mmcoop.FewShotDataset', shots=4,
-        dataset=dict(type='CustomDataset', data_root=str(photos),
-                     pipeline=pipeline(size)))
-
-
-def prompt_head(**clip):
-    head = dict(type='mmcoop.PromptLearnerHead',
-                prompt=dict(type='mmcoop.ContextPrompt', n_ctx=4))
-    return dict(head, clip=clip) if clip else head
-
-
-def coop_config(vit_file):
-    return dict(type='mmcoop.CoOp', clip=dict(pretrained=vit_file),
-                head=prompt_head())
-
-
-def train(work_dir, model, dataset, epochs=3, lr=0.005, hooks=(),
-          paramwise_cfg=None, **cfg):
-    """A run of mmengine's own Runner."""
-    cfg = Config(dict(
-        default_scope='mmpretrain', model=model, work_dir=str(work_dir),
-        train_dataloader=dict(
-            batch_size=4, dataset=dataset, num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=True),
-            collate_fn=dict(type='default_collate')),
-        train_cfg=dict(by_epoch=True, max_epochs=epochs),
-        optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=lr, momentum=0.9),
-            paramwise_cfg=paramwise_cfg),
-        custom_hooks=[dict(type='mmcoop.ClassNamesHook'), *hooks],
-        randomness=dict(seed=0), experiment_name=str(work_dir)[-60:].replace(
-            '/', '-'), log_level='ERROR', **cfg))
-    if 'custom_imports' in cfg:  # Config.fromfile does it
-        import_modules_from_strings(**cfg.custom_imports)
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
-
-
-def ratio(runner):
-    """Mean loss of the last epoch by that of the first."""
-    losses = runner.message_hub.get_scalar('train/loss').data[0]
-    first, *_, last = np.array_split(losses, runner.max_epochs)
-    return last.mean() / first.mean()
-
-
-def logits(model, images):
-    """(B, K) of (C, H, W) in 0 to 255, in whatever classifier."""
-    model.eval()
-    with torch.no_grad():
-        inputs = model.data_preprocessor(dict(inputs=images))['inputs']
-        return model.head(model.extract_feat(inputs))
-
-
+@pytest.mark.slow
 def test_prompt_over_stock_classifier(tmp_path, vit_file, photos):
     """Converted by the tool, trained from a config, equal to CoOp."""
     tool_main(ROOT / 'tools/model_converters/clip_to_mmpretrain.py')(
@@ -237,92 +162,6 @@ def test_few_shot_of_stock_data_sets(tmp_path, vit_file, make, monkeypatch):
     runner = train(tmp_path / 'run', coop_config(vit_file), few)
     assert runner.model.head.class_names == few['class_subset']
     assert ratio(runner) < 0.7
-
-
-def make_zoo_checkpoint(path, **backbone):
-    """A fine-tuned CLIP as in mmpretrain's zoo, small and random."""
-    model = MODELS.build(dict(
-        type='ImageClassifier', backbone=backbone, neck=None, head=dict(
-            type='VisionTransformerClsHead', num_classes=10,
-            in_channels=backbone['arch']['embed_dims'])))
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(0.2 * torch.randn_like(p))
-    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
-    model.eval()
-    return model
-
-
-ZOO = dict(  # as vit-base-p16_pt-64xb64_in1k.py, of another size
-    type='VisionTransformer', img_size=32, patch_size=8, drop_rate=0.1,
-    pre_norm=True, arch=dict(embed_dims=48, num_layers=2, num_heads=4,
-                             feedforward_channels=96))
-
-
-@pytest.mark.parametrize('act', ['GELU', 'QuickGELU'])
-@pytest.mark.parametrize('other', [{}, dict(
-    out_type='avg_featmap', final_norm=False, layer_scale_init_value=1e-5)],
-    ids=['zoo', 'mean'])
-def test_zoo_checkpoint(tmp_path, photos, act, other):
-    path = str(tmp_path / 'zoo.pth')
-    vit = dict(ZOO, layer_cfgs=dict(act_cfg=dict(type=act)), **other)
-    zoo = make_zoo_checkpoint(path, **vit)
-    vit['init_cfg'] = dict(type='Pretrained', checkpoint=path,
-                           prefix='backbone')
-    model = MODELS.build(dict(
-        type='ImageClassifier', data_preprocessor=MEAN_STD,
-        backbone=dict(type='mmcoop.ImageTower', vit=vit),
-        head=dict(type='LinearClsHead', num_classes=3, in_channels=48)))
-    images = torch.randn(3, 3, 32, 32)
-    with torch.no_grad():
-        torch.testing.assert_close(
-            model.extract_feat(images)[0], zoo.backbone(images)[0],
-            rtol=1e-5, atol=1e-5)
-    # and there and back
-    converted = convert_vit(model.backbone)
-    for name, value in zoo.backbone.state_dict().items():
-        assert torch.equal(converted.state_dict[name], value), name
-
-
-def test_zoo_checkpoint_under_a_linear_head(tmp_path, photos):
-    path = str(tmp_path / 'zoo.pth')
-    make_zoo_checkpoint(path, **ZOO)
-    vit = dict(ZOO, init_cfg=dict(type='Pretrained', checkpoint=path,
-                                  prefix='backbone'))
-    runner = train(tmp_path, dict(
-        type='ImageClassifier', data_preprocessor=MEAN_STD,
-        backbone=dict(type='mmcoop.ImageTower', vit=vit),
-        head=dict(type='LinearClsHead', num_classes=3, in_channels=48)),
-        folder(photos, 32), lr=1., epochs=10)
-    assert ratio(runner) < 0.7
-
-
-def test_zoo_has_no_text_tower(tmp_path, vit_file, logged):
-    path = str(tmp_path / 'zoo.pth')
-    make_zoo_checkpoint(path, **ZOO)
-    with pytest.raises(CLIPLoadError, match='no text tower'):
-        load_clip(pretrained=path)
-    # another width: a prompt of this text tower says nothing of the images
-    model = MODELS.build(dict(
-        type='ImageClassifier',
-        backbone=dict(type='mmcoop.ImageTower', vit=ZOO),
-        head=dict(prompt_head(pretrained=vit_file), classes=['a', 'b'])))
-    assert any('RANDOM weights' in line for line in logged)
-    with pytest.raises(ValueError, match='48.*belong together'):
-        model.head(model.extract_feat(torch.randn(1, 3, 32, 32)))
-    for bad in (dict(pre_norm=False), dict(out_type='raw'),
-                dict(qkv_bias=False),
-                dict(layer_cfgs=dict(ffn_type='swiglu_fused'))):
-        with pytest.raises(ValueError, match='no counterpart'):
-            MODELS.build(dict(type='mmcoop.ImageTower', vit={**ZOO, **bad}))
-    with pytest.raises(ValueError, match='either'):
-        MODELS.build(dict(type='mmcoop.ImageTower'))
-    for checkpoint, prefix in ((path, 'neck'), (vit_file, ''), ('no.pth', '')):
-        with pytest.raises(ValueError, match='does not hold'):
-            MODELS.build(dict(type='mmcoop.ImageTower', vit=dict(
-                ZOO, init_cfg=dict(type='Pretrained', checkpoint=checkpoint,
-                                   prefix=prefix))))
 
 
 OUTSIDE = '''
