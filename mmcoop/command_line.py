@@ -15,6 +15,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
 from .config import check_options, resolve
+from .errors import add_debug
 from .methods import configs_folder
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
         help=f'override settings of the config, e.g. {example}; words with '
         'spaces in quotation marks, ctx_init="a photo of a"; a list as in '
         'Python, templates="[\'a {}.\', \'the {}.\']"')
+    add_debug(parser)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -210,7 +212,9 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
+        from .config.arguments import check_arguments
         from .engine.runner import check_amp
+        check_arguments(cfg)
         check_amp(cfg)
         with _errors_only():  # the runner builds the data again, and warns
             for name in loaders:

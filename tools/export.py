@@ -13,6 +13,8 @@ import warnings
 from pathlib import Path
 from typing import List, Optional
 
+from mmcoop.errors import add_debug, run_tool
+
 FORMATS = ('onnx', 'torchscript', 'torch-export', 'mmpretrain')
 
 
@@ -46,6 +48,7 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument('--tolerance', type=float, default=1e-4,
                         help='largest difference of probabilities, and of '
                         'logits in parts of the largest; default: 1e-4')
+    add_debug(parser)
     return parser.parse_args(argv)
 
 
@@ -104,4 +107,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

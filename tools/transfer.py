@@ -15,6 +15,7 @@ from typing import List, Optional
 
 from mmcoop.catalog import CATALOG
 from mmcoop.command_line import add_cfg_options, parse_args
+from mmcoop.errors import run_tool
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -97,4 +98,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -199,7 +199,10 @@ def _max_epochs(resolver: _Resolver) -> int:
 
 def _warmup_factor(resolver: _Resolver) -> float:
     """The first epoch's learning rate, 1e-5, as a part of the full one."""
-    lr = resolver.value('optim_wrapper.optimizer.lr', 'warmup_factor')
+    place = 'optim_wrapper.optimizer.lr'
+    lr = resolver.value(place, 'warmup_factor')
+    if not isinstance(lr, (int, float)) or not lr > 0:
+        raise ValueError(f'{place}={lr!r}: a number above 0 is needed.')
     return WARMUP_LR / lr
 
 

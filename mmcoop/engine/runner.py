@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..clip import TowerAdapter
 from ..config import find_model, resolve
+from ..config.arguments import check_arguments
 from ..files import remove_leftovers, replacing
 from ..registry import DATASETS, MODELS, RUNNERS
 
@@ -58,6 +59,7 @@ class FewShotRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'FewShotRunner':
         cfg = resolve(cfg if isinstance(cfg, Config) else Config(cfg))
+        check_arguments(cfg)
         check_amp(cfg)
         check_cached_views(cfg)
         quick = QuickConfig.__new__(QuickConfig)
