@@ -55,7 +55,7 @@ def test_one_option_reaches_every_place(run):
     cfg = Config.fromfile(work / 'coop_vit-b16_16shot_custom.py')
     assert cfg.randomness.seed == cfg.train_dataloader.dataset.seed == 3
     assert cfg.train_dataloader.dataset.shots == 2
-    assert cfg.test_dataloader.dataset.pipeline[2].crop_size == 32
+    assert cfg.test_dataloader.dataset.pipeline[1].scale == 32
     assert cfg.param_scheduler[1].T_max == cfg.train_cfg.max_epochs == 3
 
 
