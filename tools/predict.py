@@ -78,6 +78,8 @@ def predict(args: argparse.Namespace) -> int:
     from mmcoop.apis import predict as apis
     files = list(apis.read_list(sys.stdin)) if '-' in args.paths else []
     files += apis.find_images(path for path in args.paths if path != '-')
+    if not files:
+        raise ValueError('the list on the standard input is empty')
     names = args.classes and apis.read_names(args.classes)
     with quiet():
         classifier = load(args.checkpoint, args.clip, args.device)
