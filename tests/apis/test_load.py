@@ -287,8 +287,9 @@ class TestRefused:
                                           '"w")\nclass Model: pass')
         monkeypatch.syspath_prepend(tmp_path)
         # as mmpretrain registers what transformers builds
-        monkeypatch.setitem(mmpretrain.registry.MODELS._module_dict,
-                            'evil_function', lambda: (tmp_path / 'ran').touch())
+        monkeypatch.setitem(
+            mmpretrain.registry.MODELS._module_dict, 'evil_function',
+            lambda **kwargs: (tmp_path / 'ran').touch())
         head = dict(type='mmcoop.PromptLearnerHead', prompt=dict(type=kind))
         for changes in (
                 dict(model__type=kind), dict(model__head=head),
