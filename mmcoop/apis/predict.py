@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 from PIL import UnidentifiedImageError
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from ..datasets.folder import EXTENSIONS
 from ..files import replacing
 
-EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
 NONE = '(none of these)'
 
 

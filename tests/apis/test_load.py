@@ -79,7 +79,8 @@ def test_record(small_run, small_clip):
     assert json.loads(json.dumps(record))['classes'] == CLASSES
     assert record['format'] == 1 and record['version'] == mmcoop.__version__
     assert record['method'] == 'coop-m4-end'
-    assert record['temperature'] is None
+    assert record['temperature'] == json.loads(
+        (small_run / 'result.json').read_text())['temperature']
     assert record['model']['clip']['pretrained'] == small_clip['pretrained']
     assert record['model']['clip']['resize_mode'] == 'shortest'
     assert record['preprocessing'] == json.loads(
