@@ -8,7 +8,7 @@ import importlib.util
 from . import host
 from .config import resolve
 
-__version__ = '0.5.0'
+__version__ = '0.6.0'
 __all__ = ['load', 'resolve']
 
 if importlib.util.find_spec('mmcv') is None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Tuple
 
 from mmcoop.catalog import CATALOG, SPLITS, PublishedSet
+from mmcoop.errors import add_debug, run_tool
 
 # what imports torch is imported in functions: --help answers at once
 CHUNK_SIZE = 1000  # images per step of the progress bar
@@ -41,6 +42,7 @@ def parse_args() -> argparse.Namespace:
         '--images',
         action='store_true',
         help='look at every image file as well; that takes its time')
+    add_debug(parser)
     args = parser.parse_args()
     args.data_root = os.path.expanduser(args.data_root)
     if not os.path.isdir(args.data_root):
@@ -213,4 +215,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

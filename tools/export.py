@@ -13,6 +13,8 @@ import warnings
 from pathlib import Path
 from typing import List, Optional
 
+from mmcoop.errors import add_debug, run_tool
+
 FORMATS = ('onnx', 'torchscript', 'torch-export', 'mmpretrain')
 
 
@@ -46,7 +48,11 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument('--tolerance', type=float, default=1e-4,
                         help='largest difference of probabilities, and of '
                         'logits in parts of the largest; default: 1e-4')
-    return parser.parse_args(argv)
+    add_debug(parser)
+    args = parser.parse_args(argv)
+    if not args.tolerance > 0:  # nor nan
+        parser.error(f'--tolerance {args.tolerance}: a number above 0')
+    return args
 
 
 def run(args: argparse.Namespace, folder: Path) -> None:
@@ -104,4 +110,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import List
 
+from mmcoop.errors import run_tool
 from mmcoop.features.store import (StoreInfo, clear_store, get_cache_folder,
                                    list_stores)
 
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -11,6 +11,8 @@ import sys
 import warnings
 from typing import Iterator, List, Optional
 
+from mmcoop.errors import add_debug, run_tool
+
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -44,6 +46,7 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ...; a GPU if '
                         'there is one')
+    add_debug(parser)
     args = parser.parse_args(argv)
     if args.out and os.path.splitext(args.out)[1] not in ('.json', '.csv'):
         parser.error('--out: name a .json or .csv file')
@@ -75,6 +78,8 @@ def predict(args: argparse.Namespace) -> int:
     from mmcoop.apis import predict as apis
     files = list(apis.read_list(sys.stdin)) if '-' in args.paths else []
     files += apis.find_images(path for path in args.paths if path != '-')
+    if not files:
+        raise ValueError('the list on the standard input is empty')
     names = args.classes and apis.read_names(args.classes)
     with quiet():
         classifier = load(args.checkpoint, args.clip, args.device)
@@ -124,4 +129,4 @@ def show_progress(images, total: int, batch_size: int):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

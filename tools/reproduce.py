@@ -19,6 +19,7 @@ from typing import Dict, List, Optional
 from mmcoop.catalog import CATALOG, SPLITS
 from mmcoop.command_line import add_cfg_options
 from mmcoop.config import check_options
+from mmcoop.errors import run_tool
 from mmcoop.methods import (all_methods, expand_groups, get_method,
                             register_configs, sort_methods)
 from mmcoop.protocol.plan import OF_TRAINING, PLANS, Plan, Run
@@ -230,4 +231,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, List, Optional
 from mmcoop.command_line import (add_common_arguments, build_runner,
                                  drop_training, load_config, parse_args)
 from mmcoop.config import find_model
+from mmcoop.errors import run_tool
 from mmcoop.methods import configs_folder
 
 if TYPE_CHECKING:
@@ -167,4 +168,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

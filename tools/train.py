@@ -9,6 +9,7 @@ from typing import List, Optional
 
 from mmcoop.command_line import (add_common_arguments, build_runner,
                                  load_config, parse_args)
+from mmcoop.errors import run_tool
 
 PLAIN_WRAPPERS = (None, 'OptimWrapper', 'AmpOptimWrapper')
 
@@ -69,4 +70,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

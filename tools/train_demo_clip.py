@@ -23,6 +23,7 @@ from torch import nn
 from mmcoop.demo import world
 from mmcoop.demo.world import (CAPTIONS, CLASSES, HELD_OUT, IMAGE_SIZE, TARGET,
                                render)
+from mmcoop.errors import run_tool
 
 NAME = 'tiny_clip'
 CONFIG = {
@@ -197,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -15,6 +15,7 @@ from typing import List, Optional
 
 from mmcoop.catalog import CATALOG
 from mmcoop.command_line import add_cfg_options, parse_args
+from mmcoop.errors import run_tool
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -40,11 +41,9 @@ def read_data_root(args: argparse.Namespace) -> str:
     """The folder above the data sets, as flags or config say."""
     if args.data_root:
         return args.data_root
-    from mmengine.config import Config
-
-    from mmcoop.command_line import merge_options, parse_values
+    from mmcoop.command_line import merge_options, parse_values, read_config
     from mmcoop.config import resolve
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     merge_options(cfg, parse_values(args.cfg_options))
     return resolve(cfg).test_dataloader.dataset.data_root
 
@@ -97,4 +96,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -4,16 +4,15 @@ import glob
 import io
 import json
 import os
+from itertools import takewhile
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
+from ..datasets.folder import EXTENSIONS
 from ..datasets.images import explain
 from ..datasets.photo_lists import check_distinct, read_text
 from ..files import replacing
 
-EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
 NONE = '(none of these)'
 
 
@@ -50,7 +49,7 @@ def find_images(paths: Iterable[str]) -> List[str]:
         elif os.path.exists(path):
             found, what = [path], ''
         else:
-            found = [file for match in sorted(glob.glob(path, recursive=True))
+            found = [file for match in sorted(_matches(path))
                      for file in (_images_below(match) if os.path.isdir(match)
                                   else [match]) if is_image(file)]
             what = f'there is no {path} ' if not glob.has_magic(path) \
@@ -65,6 +64,18 @@ def find_images(paths: Iterable[str]) -> List[str]:
 def is_image(path: str) -> bool:
     """Whether a file has the extension of an image."""
     return path.lower().endswith(EXTENSIONS)
+
+
+def _matches(pattern: str) -> Iterable[str]:
+    """Paths that match a pattern; ``**`` enters no links."""
+    if '**' not in pattern:
+        return glob.glob(pattern)
+    parts = Path(pattern).parts
+    above = list(takewhile(lambda part: not glob.has_magic(part), parts))
+    root = Path(*above)
+    return [str(path) for path in root.glob(os.path.join(*parts[len(above):]))
+            if not any(part.startswith('.')
+                       for part in path.relative_to(root).parts)]
 
 
 def _images_below(folder: str) -> List[str]:

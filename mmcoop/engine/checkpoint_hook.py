@@ -78,6 +78,7 @@ def _recipe(runner) -> dict:
         shots=getattr(data, 'shots', None),
         seed=runner.seed,
         label_noise=getattr(data, 'label_noise', None),
+        draw_file=getattr(data, 'draw_file', None),
         max_epochs=runner.max_epochs,
         recipe_epochs=runner.cfg.get('recipe_epochs'),
         selects=find_selection(runner.cfg),

@@ -27,8 +27,8 @@ class FiniteLossHook(Hook):
     def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
         losses: Dict[str, float] = {
-            name: float(value) for name, value in (outputs or {}).items()
-            if 'loss' in name}
+            name: float(value.detach())
+            for name, value in (outputs or {}).items() if 'loss' in name}
         if not all(map(_is_finite, losses.values())):
             said = ', '.join(f'{name}={value}'
                              for name, value in losses.items())

@@ -133,6 +133,7 @@ class ResultHook(Hook):
             seed=runner.seed,
             shots=getattr(data, 'shots', None),
             label_noise=getattr(data, 'label_noise', None),
+            draw_file=getattr(data, 'draw_file', None),
             trained_on=None if trained else self.trained_on,
             selected_on=selected_on,
             protocol=self._protocol(runner, selected_on),

@@ -4,7 +4,6 @@ import json
 import runpy
 import subprocess
 import sys
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from PIL import Image
 import mmcoop
 from mmcoop.apis import Classifier, export, graph_files
 from mmcoop.apis.graph import ExportError
-from mmcoop.datasets.loading import LoadImage
 from mmcoop.protocol.execute import tool_main
 
 from ..conftest import DATA, ROOT, custom_config, make_photos
@@ -166,10 +164,7 @@ def test_plot_has_a_loop(small_clip, classifier, pictures, tmp_path):
 @pytest.mark.parametrize('classifier, with_preprocessing', [
     (('shortest', False), False), (('squash', False), True),
     (('longest', False), False),
-    pytest.param(('shortest', True), True, marks=pytest.mark.skipif(
-        'as_shown' not in signature(LoadImage).parameters,
-        reason='comes with LoadImage(as_shown=True)'))],
-    indirect=['classifier'])
+    (('shortest', True), True)], indirect=['classifier'])
 def test_example_without_torch(with_preprocessing, classifier, pictures,
                                tmp_path):
     pytest.importorskip('onnxruntime')

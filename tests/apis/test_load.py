@@ -79,7 +79,8 @@ def test_record(small_run, small_clip):
     assert json.loads(json.dumps(record))['classes'] == CLASSES
     assert record['format'] == 1 and record['version'] == mmcoop.__version__
     assert record['method'] == 'coop-m4-end'
-    assert record['temperature'] is None
+    assert record['temperature'] == json.loads(
+        (small_run / 'result.json').read_text())['temperature']
     assert record['model']['clip']['pretrained'] == small_clip['pretrained']
     assert record['model']['clip']['resize_mode'] == 'shortest'
     assert record['preprocessing'] == json.loads(
@@ -287,8 +288,9 @@ class TestRefused:
                                           '"w")\nclass Model: pass')
         monkeypatch.syspath_prepend(tmp_path)
         # as mmpretrain registers what transformers builds
-        monkeypatch.setitem(mmpretrain.registry.MODELS._module_dict,
-                            'evil_function', lambda: (tmp_path / 'ran').touch())
+        monkeypatch.setitem(
+            mmpretrain.registry.MODELS._module_dict, 'evil_function',
+            lambda **kwargs: (tmp_path / 'ran').touch())
         head = dict(type='mmcoop.PromptLearnerHead', prompt=dict(type=kind))
         for changes in (
                 dict(model__type=kind), dict(model__head=head),

@@ -63,7 +63,7 @@ def test_vit_b16():
     dict(ls_init_value=0.3),
     dict(norm_layer=lambda n: torch.nn.LayerNorm(n, eps=1e-3)),
     dict(patch_size=8, image_size=(64, 32)),
-], ids=str)
+], ids=lambda options: '-'.join(options))
 def test_other_vits(kwargs):
     visual = make_visual(**kwargs)
     images = torch.randn(2, 3, *visual.image_size)

@@ -199,7 +199,7 @@ LISTS = [
     ('only missing files', listed('a/1.png,a', 'b/1.png,b'), 'x.csv',
      'a/1.png', 'relative to the folder'),
     ('a folder for a file', listed('snow,snow', *ROWS), '/snow', 'Mend'),
-    ('a header alone', listed('path,label'), 'x.csv', 'empty'),
+    ('a header alone', listed('path,label'), 'x.csv', 'empty but'),
     ('in Latin-1', listed('path,label', 'snow/0.png,Füchse', *ROWS,
                           encoding='latin-1'), 'x.csv', 'UTF-8'),
     ('in UTF-16', listed('path,label', *ROWS, encoding='utf-16'), 'x.csv',
@@ -250,7 +250,7 @@ FILE = 'split_zhou_EuroSAT.json'
 SPLITS = [
     ('invalid JSON', split_file(lambda content: '{"train": [['), FILE,
      'no split file'),
-    ('a list', split_file(lambda content: []), FILE, 'no split file'),
+    ('a list', split_file(lambda content: '[]'), FILE, 'no split file'),
     ('without val', split_file(lambda content: content.pop('val') and None),
      FILE, "'val'"),
     ('in Latin-1', split_file(lambda content: '{"é": 1}'.encode('latin-1')),

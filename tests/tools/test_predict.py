@@ -105,6 +105,8 @@ def test_list_on_standard_input(predict, monkeypatch):
     assert [one['path'] for one in found['predictions']][:3] == [
         'photos/snow/0.png', 'photos/snow/1.png', 'photos/grass/0.png']
     assert len(found['predictions']) == 6
+    monkeypatch.setattr('sys.stdin', io.StringIO(''))
+    assert 'standard input is empty' in predict('-')[2]
 
 
 def test_other_classes(predict, tmp_path):

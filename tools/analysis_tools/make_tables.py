@@ -8,6 +8,7 @@ tables and writes them as Markdown and CSV, and the figures as PNG.
 import argparse
 from pathlib import Path
 
+from mmcoop.errors import run_tool
 from mmcoop.report import KINDS
 
 
@@ -64,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -12,6 +12,7 @@ import os.path as osp
 from typing import List, Optional
 
 from mmcoop.command_line import add_cfg_options, parse_args
+from mmcoop.errors import run_tool
 
 PHRASE = 'a photo of a'
 
@@ -81,4 +82,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

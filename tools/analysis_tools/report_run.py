@@ -11,6 +11,8 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
+from mmcoop.errors import run_tool
+
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -53,4 +55,4 @@ def evaluate(run: Path, folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

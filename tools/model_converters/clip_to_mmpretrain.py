@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
+from mmcoop.errors import run_tool
+
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -52,4 +54,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

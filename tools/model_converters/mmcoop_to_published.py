@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
+from mmcoop.errors import run_tool
+
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -56,4 +58,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -15,6 +15,7 @@ import os
 from typing import List, Optional
 
 from mmcoop.command_line import add_cfg_options, find_config
+from mmcoop.errors import run_tool
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -89,4 +90,4 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
