@@ -187,6 +187,9 @@ def load_config(args: argparse.Namespace, work_dir: str,
             cfg.pop(name, None)
         cfg.merge_from_dict(read_config(tta).to_dict())
     merge_options(cfg, parse_values(args.cfg_options))
+    if not cfg.get('model'):
+        raise ValueError(f'{args.config} describes no model: name a config '
+                         'such as coop/coop_vit-b16_16shot_custom.py.')
     cfg = resolve(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     if args.verbose:

@@ -32,7 +32,9 @@ CONFIGS = [
      'no config'),
     ('a folder', lambda box: box.train(config=box.photos), 'photos',
      'no config'),
-    ('empty', config(''), 'mine.py'),
+    ('empty', lambda box: (
+        'train', box.write('mine.py', ''), '--work-dir', 'work'), 'mine.py',
+     'no model'),
     ('a text', config('this is no config\n'), 'mine.py'),
     ('an error in it', config('_base_ = "BASE"\nshots = 1 / 0\n'), 'mine.py'),
     ('a name that is not there', config('_base_ = "BASE"\nshots = many\n'),
@@ -60,9 +62,9 @@ CONFIGS = [
         'default_hooks.checkpoint.save_best=auto'), 'save_best',
      "val_split='val'"),
     ('cached views of visual prompts', lambda box: box.train(
-        'cached_views=2', config=box.configs / 'maple' / next(
-            path.name for path in (box.configs / 'maple').glob(
-                '*custom*.py'))), 'cached_views=2', 'not possible'),
+        'dataset=folder', 'cached_views=2', config=next(
+            box.configs.glob('maple/*.py'))), 'cached_views=2',
+     'not possible'),
     ('mixed precision without a GPU', train(flags=('--amp', )), 'GPU'),
 ]
 
