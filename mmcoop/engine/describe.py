@@ -137,6 +137,8 @@ def _dataset(runner, name: str):
 
 def _count(dataset) -> Dict[int, int]:
     counts: Dict[int, int] = {}
+    if not hasattr(dataset, 'get_data_info'):
+        return counts  # no data set of mmengine
     for i in range(len(dataset)):
         label = dataset.get_data_info(i).get('gt_label')
         if isinstance(label, int):

@@ -82,7 +82,7 @@ def test_a_terminal_and_an_error(config, shown, monkeypatch):
 
 def test_other_ranks_say_nothing(config, capsys, monkeypatch):
     monkeypatch.setattr(console_hook, 'is_main_process', lambda: False)
-    RUNNERS.build(config(max_epochs=1, report=False)).train()
+    RUNNERS.build(config(max_epochs=1)).train()
     assert capsys.readouterr().out == ''
 
 
