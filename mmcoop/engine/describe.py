@@ -69,6 +69,9 @@ def _describe_data(runner, training: bool) -> Lines:
     lines.append(('Training', text))
     if evaluated is None:
         lines.append(('Testing', 'none (--no-validate)'))
+    elif evaluated.metainfo.get('split') not in (None, 'test'):
+        lines.append(('Validation', f'{len(evaluated)} images: '
+                      f'{_range(tested)} a class; testing: none'))
     else:
         lines.append(('Held out', f'{len(evaluated)} images for testing: '
                       f'{_range(tested)} a class' + _held_out(runner)))
