@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Iterator, Union
 
 TEMPORARY = '.{name}.{unique}.tmp'
+PROBE = 'mmcoop'
 FULL = errno.ENOSPC, errno.EDQUOT
 READ_ONLY = errno.EROFS, errno.EACCES, errno.EPERM
 
@@ -86,9 +87,10 @@ def check_writable(folder: Union[str, Path]) -> None:
         OSError: It cannot.
     """
     folder = Path(folder)
-    probe = folder / f'.mmcoop-{uuid.uuid4().hex}'
+    probe = folder / TEMPORARY.format(name=PROBE, unique=uuid.uuid4().hex)
     with explain_errors(folder, folder):
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder, PROBE)
         try:
             with open(probe, 'wb') as file:
                 file.write(b'0' * 4096)  # a page: an empty file always fits
