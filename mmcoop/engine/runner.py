@@ -96,7 +96,7 @@ class FewShotRunner(Runner):
 
     @contextlib.contextmanager
     def _ending_well(self) -> Iterator[None]:
-        """Close the console, and say what a full disk has left."""
+        """Close the console; say what a full disk or a lost rank leaves."""
         from .console_hook import ConsoleHook
         try:
             yield
@@ -112,6 +112,13 @@ class FewShotRunner(Runner):
             whole = type(error)(f'{error} {kept}')
             whole.errno = error.errno
             raise whole from error
+        except RuntimeError as error:
+            if not (self.distributed and is_of_lost_rank(error)):
+                raise
+            raise RuntimeError(
+                'another process of this run has ended: its own output says '
+                'why. Go on from the last checkpoint with --resume, in all '
+                f'{self.world_size} processes. [{error}]') from error
         finally:
             for hook in self._hooks:
                 if isinstance(hook, ConsoleHook):
@@ -243,6 +250,13 @@ class FewShotRunner(Runner):
                 f'{filename} does not fit: {", ".join(odd[:3])}. It was '
                 'learned for other classes or another CLIP.')
         return checkpoint
+
+
+def is_of_lost_rank(error: RuntimeError) -> bool:
+    """Whether an error says that another rank is not there any more."""
+    return isinstance(error, torch.distributed.DistError) or any(
+        words in str(error) for words in (
+            'closed by peer', 'reset by peer', 'Broken pipe'))
 
 
 class _LogFailure:

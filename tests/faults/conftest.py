@@ -15,7 +15,7 @@ from .server import Server
 OPTIONS = dict(max_epochs=4, report=False, calibrate=False)
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def server():
     server = Server()
     yield server

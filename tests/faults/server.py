@@ -193,6 +193,7 @@ def main() -> None:
     import open_clip  # noqa: F401
 
     import mmcoop.datasets
+    import mmcoop.engine
     import mmcoop.features
     import mmcoop.heads
     import mmcoop.models

@@ -49,7 +49,7 @@ MORE = {
         dict(event='rename', name='meta.json'),
         dict(event='remove', name='epoch_1.pth'),
     ],
-    'taskres': [dict(step=40), dict(half=r'\.epoch_1.pth.*'),
+    'taskres': [dict(step=15), dict(half=r'\.epoch_1.pth.*'),
                  dict(event='rename', name='result.json')],
 }
 
