@@ -50,7 +50,7 @@ MORE = {
         dict(event='remove', name='epoch_1.pth'),
     ],
     'taskres': [dict(step=15), dict(half=r'\.epoch_1.pth.*'),
-                 dict(event='rename', name='result.json')],
+                dict(event='rename', name='result.json')],
 }
 
 
