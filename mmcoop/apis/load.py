@@ -10,6 +10,7 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import BATCH_AUGMENTS
 
+from ..checkpoints import find_last_checkpoint
 from ..clip import CLIPLoadError
 from ..clip.preprocessing import read_tag
 from ..engine.model_record import FORMAT, KEY, LOCAL
@@ -84,17 +85,12 @@ def find_checkpoint(path: Union[str, os.PathLike]) -> Path:
     best = sorted(path.glob('best_*.pth'), key=os.path.getmtime)
     if best:
         return best[-1]
-    note = path / 'last_checkpoint'  # its path at that time
-    if note.is_file():
-        last = path / Path(note.read_text().strip()).name
-        if last.is_file():
-            return last
-    found = sorted(path.glob('*.pth'), key=os.path.getmtime)
-    if not found:
+    last = find_last_checkpoint(path)
+    if last is None:
         raise FileNotFoundError(
             f'there is no checkpoint (*.pth) in {path}: give the work '
             'directory of a run, or a checkpoint.')
-    return found[-1]
+    return Path(last)
 
 
 def read_record(content: Any, path: Path) -> dict:

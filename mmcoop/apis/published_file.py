@@ -177,5 +177,6 @@ def write_published(published: Published, run: Path) -> Path:
     with replacing(path) as temporary:
         torch.save(dict(state_dict=state, epoch=published.epoch,
                         val_result=None), temporary)
-    (folder / 'checkpoint').write_text(f'{path.name}\n')
+    with replacing(folder / 'checkpoint') as temporary:
+        temporary.write_text(f'{path.name}\n')
     return path

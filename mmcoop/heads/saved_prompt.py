@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn as nn
 
+from ..checkpoints import find_last_checkpoint
 from ..clip import TextTower
 from ..prompts import ContextPrompt
 from ..registry import MODELS
@@ -28,8 +29,7 @@ class SavedPrompt(ContextPrompt):
 
     def __init__(self, checkpoint: str) -> None:
         if os.path.isdir(checkpoint):
-            from mmengine.runner import find_latest_checkpoint
-            found = find_latest_checkpoint(checkpoint)
+            found = find_last_checkpoint(checkpoint)
             if found is None:
                 raise ValueError(f'there is no checkpoint in {checkpoint} '
                                  '(model.head.prompt.checkpoint).')
