@@ -1,4 +1,5 @@
 """Build the classifier of a checkpoint, without a config."""
+import math
 import os
 from pathlib import Path
 from typing import Any, List, Optional, Union
@@ -57,19 +58,19 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
     content = check_is_safe(str(path))
     record = read_record(content, path)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        check_registered(record['model'], (MODELS, BATCH_AUGMENTS), 'model')
-        check_registered(record['test_pipeline'], (TRANSFORMS, ),
-                         'test_pipeline')
         try:
+            check_registered(record['model'], (MODELS, BATCH_AUGMENTS),
+                             'model')
+            check_registered(record['test_pipeline'], (TRANSFORMS, ),
+                             'test_pipeline')
             model = _build(record['model'], path, clip)
             pipeline = Compose([ConfigDict(step)
                                 for step in record['test_pipeline']])
         except (OSError, CLIPLoadError):
             raise
-        except Exception as error:  # of any part of the model
-            raise ValueError(
-                f'{path} is damaged, or its model cannot be built here: '
-                f'{error}') from error
+        except Exception as error:  # whatever part of the model raises it
+            raise ValueError(f'{path}: the model that it describes cannot be '
+                             f'built here: {error}') from error
     _load_state(model, content['state_dict'], path)
     expected = record.get('image_tower')
     if expected and model.backbone.fingerprint() != expected:
@@ -131,6 +132,10 @@ def read_record(content: Any, path: Path) -> dict:
         if not isinstance(record.get(key), kind):
             raise ValueError(f'{path} is damaged: its record (meta.{KEY}) has '
                              f'{key}={record.get(key)!r:.100}.')
+    if record['temperature'] is not None and not 0 < record['temperature'] \
+            < math.inf:
+        raise ValueError(f'{path} is damaged: its temperature is '
+                         f'{record["temperature"]}.')
     if record['format'] > FORMAT:
         raise ValueError(
             f'{path} has format {record["format"]} (mmcoop '
