@@ -1,5 +1,6 @@
 """Files beside one's own photos: a list of labels, and the classes' names."""
 import csv
+import io
 import json
 import os
 from typing import Dict, List, NamedTuple, Optional, Sequence
@@ -29,6 +30,20 @@ class Row(NamedTuple):
     split: Optional[str]
 
 
+def read_text(path: str) -> str:
+    """The text of a file in UTF-8, whatever mark it begins with.
+
+    Raises:
+        ValueError: It has another encoding; the message names the file.
+    """
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not in UTF-8 ({error}): save it in this '
+                         'encoding.') from error
+
+
 def is_list(path: str) -> bool:
     """Whether ``data_root`` is a list of photos, not their folder."""
     return path.lower().endswith(LIST_ENDINGS) and os.path.isfile(path)
@@ -46,13 +61,16 @@ def read_list(path: str) -> List[Row]:
             photo is listed twice.
         FileNotFoundError: None of the photos exists.
     """
-    with open(path, encoding='utf-8-sig', newline='') as file:
-        first = file.readline()
-        file.seek(0)
-        separator = max('\t;,', key=first.count)
+    text = read_text(path)
+    separator = max('\t;,', key=text.partition('\n')[0].count)
+    try:
         lines = [(number, [cell.strip() for cell in cells])
-                 for number, cells in enumerate(
-                     csv.reader(file, delimiter=separator), 1) if any(cells)]
+                 for number, cells in enumerate(csv.reader(
+                     io.StringIO(text, newline=''), delimiter=separator), 1)
+                 if any(cells)]
+    except csv.Error as error:
+        raise ValueError(f'{path} is no table of commas, semicolons or tabs '
+                         f'({error}).') from error
     if not lines:
         raise ValueError(f'{path} is empty: it needs a line "path,label" for '
                          'each photo.')
@@ -121,12 +139,11 @@ def read_names(path: str, classes: Sequence[str]) -> Dict[str, str]:
         ValueError: It names a folder that does not exist, or two classes have
             the same name.
     """
-    with open(path, encoding='utf-8-sig') as file:
-        text = file.read()
+    text = read_text(path)
     if path.lower().endswith('.json') or text.lstrip().startswith('{'):
         try:
             entries = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f'{path} is no JSON ({error}).') from None
         if not isinstance(entries, dict) or not all(
                 isinstance(name, str) for name in entries.values()):

@@ -28,6 +28,7 @@ from ..files import (check_writable, explain, is_explained, is_full,
                      remove_leftovers, replacing)
 >>>>>>> faults
 from ..registry import DATASETS, MODELS, RUNNERS
+from ..safe_load import check_is_safe
 
 
 class QuickConfig(Config):
@@ -353,45 +354,3 @@ def set_classes_from(dataset: Any, model: nn.Module) -> None:
     elif list(names) != list(model.head.class_names):
         getattr(model, 'set_classes', model.head.set_classes)(
             names, dataset.metainfo.get('class_ids'))
-
-
-def check_is_safe(filename: str) -> Any:
-    """Check that ``torch.load`` reads a file with ``weights_only=True``.
-
-    mmengine 0.11 disables this default of torch, so it is checked first.
-
-    Args:
-        filename: Path or http(s) URL of a checkpoint.
-
-    Returns:
-        What is in the file; None if there is none.
-
-    Raises:
-        ValueError: The file is damaged or holds pickled objects, or is on
-            another kind of remote storage.
-    """
-    try:
-        if filename.startswith(('http://', 'https://')):
-            return torch.hub.load_state_dict_from_url(
-                filename, map_location='cpu', weights_only=True)
-        if '://' in filename:
-            raise ValueError('copy it to this machine first, so that it can '
-                             'be looked at before it is loaded')
-        if os.path.isfile(filename):
-            return torch.load(
-                filename, map_location='cpu', weights_only=True)
-        return None
-    except Exception as error:
-        lines = str(error).strip().splitlines() or ['it is empty']
-        # torch names the object that it will not make
-        named = [line.strip() for line in lines if 'GLOBAL' in line
-                 or 'unrecognized function' in line]
-        reason = (named or lines)[0]
-        if named:
-            raise ValueError(
-                f'{filename} holds pickled objects beside tensors, and '
-                "reading those runs their maker's code; mmcoop's own "
-                f'checkpoints hold none. [{reason}]') from error
-        raise ValueError(
-            f'{filename} is damaged or no checkpoint: '
-            f'{type(error).__name__}: {reason}') from error
