@@ -12,6 +12,7 @@ import logging
 import os
 import os.path as osp
 import re
+import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
@@ -140,6 +141,26 @@ def find_config(name: str) -> str:
     return str(found)
 
 
+def read_config(path: str) -> 'Config':
+    """Read a config file.
+
+    Raises:
+        ValueError: It cannot be read; the message names the file and, where
+            it is known, the line.
+    """
+    from mmengine.config import Config
+    try:
+        return Config.fromfile(path)
+    except Exception as error:
+        line = getattr(error, 'lineno', None)
+        for frame, number in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename in ('', path):  # mmengine runs it so
+                line = number
+        where = f', line {line}' if line else ' or a base of it'
+        raise ValueError(f'the config {path}{where}: {type(error).__name__}: '
+                         f'{error}') from error
+
+
 def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
     """Put ``--cfg-options`` into a config, and note them for results.
 
@@ -178,13 +199,13 @@ def load_config(args: argparse.Namespace, work_dir: str,
     # of mmcv-lite: mmpretrain imports what nothing here needs
     warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
     import torch
-    from mmengine.config import Config, ConfigDict
+    from mmengine.config import ConfigDict
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if tta is not None:
         for name in ('tta_model', 'tta_pipeline'):
             cfg.pop(name, None)
-        cfg.merge_from_dict(Config.fromfile(tta).to_dict())
+        cfg.merge_from_dict(read_config(tta).to_dict())
     merge_options(cfg, parse_values(args.cfg_options))
     cfg = resolve(cfg, args.cfg_options)
     cfg.launcher = args.launcher
@@ -229,17 +250,24 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     # each data set collects garbage, which takes 0.5 s with torch's modules
     gc.freeze()
     atexit.register(gc.unfreeze)  # else bindings complain of leaks at the end
+    if osp.exists(cfg.work_dir) and not osp.isdir(cfg.work_dir):
+        raise NotADirectoryError(f'--work-dir {cfg.work_dir} is no folder: '
+                                 'name another.')
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
         from .config.arguments import check_arguments
-        from .engine.runner import check_amp
+        from .engine.runner import check_amp, check_checkpoint
         check_arguments(cfg)
         check_amp(cfg)
         with _errors_only():  # the runner builds the data again, and warns
             for name in loaders:
                 if cfg.get(name) is not None:
                     check_data(cfg[name].dataset)
+            if 'train_dataloader' in loaders:
+                check_validation_draw(cfg)
+        if cfg.get('load_from') and '://' not in cfg.load_from:
+            check_checkpoint(cfg.load_from)
     return RUNNERS.build(cfg)
 
 
@@ -280,3 +308,23 @@ def check_data(dataset: dict) -> None:
                           'mmcoop.FolderDataset'):
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             DATASETS.build(dataset)
+
+
+def check_validation_draw(cfg: 'Config') -> None:
+    """Check the images that the temperature will be fitted on, if it is.
+
+    Raises:
+        As :func:`check_data`.
+    """
+    from .config.selection import make_validation_draw
+    from .datasets.few_shot import NoImageLeft
+    if not (cfg.get('default_hooks') or {}).get('temperature', {}).get(
+            'enable') or cfg.get('test_dataloader') is None:
+        return
+    try:
+        draw = make_validation_draw(cfg.train_dataloader.dataset,
+                                    cfg.test_dataloader.dataset)
+    except ValueError:  # no few-shot draw: nothing is fitted
+        return
+    with contextlib.suppress(NoImageLeft):
+        check_data(draw)

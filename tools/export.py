@@ -49,7 +49,10 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
                         help='largest difference of probabilities, and of '
                         'logits in parts of the largest; default: 1e-4')
     add_debug(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.tolerance > 0:  # nor nan
+        parser.error(f'--tolerance {args.tolerance}: a number above 0')
+    return args
 
 
 def run(args: argparse.Namespace, folder: Path) -> None:

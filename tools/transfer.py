@@ -41,11 +41,9 @@ def read_data_root(args: argparse.Namespace) -> str:
     """The folder above the data sets, as flags or config say."""
     if args.data_root:
         return args.data_root
-    from mmengine.config import Config
-
-    from mmcoop.command_line import merge_options, parse_values
+    from mmcoop.command_line import merge_options, parse_values, read_config
     from mmcoop.config import resolve
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     merge_options(cfg, parse_values(args.cfg_options))
     return resolve(cfg).test_dataloader.dataset.data_root
 

@@ -15,6 +15,7 @@ from ..checkpoints import find_last_checkpoint
 from ..clip import CLIPLoadError
 from ..clip.preprocessing import read_tag
 from ..engine.model_record import FORMAT, KEY, LOCAL
+from ..engine.runner import check_finite
 from ..registry import MODELS, TRANSFORMS, check_registered
 from ..safe_load import check_is_safe
 from .classifier import Classifier
@@ -47,8 +48,8 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
     Raises:
         FileNotFoundError: There is no checkpoint.
         ValueError: The checkpoint is damaged, none of mmcoop's, of an earlier
-            version, names a part that is not registered, or was learned with
-            another CLIP.
+            version, names a part that is not registered, holds NaN, or was
+            learned with another CLIP; or the device is unknown.
         mmcoop.clip.CLIPLoadError: The CLIP's weights are not found.
 
     Example:
@@ -56,8 +57,10 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
         >>> classifier.predict(['river.jpg'])[0]['label']
     """
     path = find_checkpoint(checkpoint)
+    check_device(device)
     content = check_is_safe(str(path))
     record = read_record(content, path)
+    check_finite(content, path)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         try:
             check_registered(record['model'], (MODELS, BATCH_AUGMENTS),
@@ -105,6 +108,19 @@ def find_checkpoint(path: Union[str, os.PathLike]) -> Path:
             f'there is no checkpoint (*.pth) in {path}: give the work '
             'directory of a run, or a checkpoint.')
     return Path(last)
+
+
+def check_device(device: Union[str, torch.device, None]) -> None:
+    """Raise ValueError for a device that torch does not know or see here."""
+    try:
+        kind = 'cpu' if device is None else torch.device(device).type
+    except RuntimeError:
+        kind = None
+    if kind is None or kind == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(
+            f'device={str(device)!r}: '
+            + ('PyTorch sees no GPU here; leave it out, or say cpu.' if kind
+               else 'choose from cpu, cuda, cuda:1, ...'))
 
 
 def read_record(content: Any, path: Path) -> dict:

@@ -4,12 +4,13 @@ import glob
 import io
 import json
 import os
+from itertools import takewhile
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
-from PIL import UnidentifiedImageError
-
 from ..datasets.folder import EXTENSIONS
+from ..datasets.images import explain
+from ..datasets.photo_lists import check_distinct, read_text
 from ..files import replacing
 
 NONE = '(none of these)'
@@ -48,7 +49,7 @@ def find_images(paths: Iterable[str]) -> List[str]:
         elif os.path.exists(path):
             found, what = [path], ''
         else:
-            found = [file for match in sorted(glob.glob(path, recursive=True))
+            found = [file for match in sorted(_matches(path))
                      for file in (_images_below(match) if os.path.isdir(match)
                                   else [match]) if is_image(file)]
             what = f'there is no {path} ' if not glob.has_magic(path) \
@@ -65,10 +66,30 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(EXTENSIONS)
 
 
+def _matches(pattern: str) -> Iterable[str]:
+    """Paths that match a pattern; ``**`` enters no links."""
+    if '**' not in pattern:
+        return glob.glob(pattern)
+    parts = Path(pattern).parts
+    above = list(takewhile(lambda part: not glob.has_magic(part), parts))
+    root = Path(*above)
+    return [str(path) for path in root.glob(os.path.join(*parts[len(above):]))
+            if not any(part.startswith('.')
+                       for part in path.relative_to(root).parts)]
+
+
 def _images_below(folder: str) -> List[str]:
-    return sorted(os.path.join(place, name)
-                  for place, _, names in os.walk(folder, followlinks=True)
-                  for name in names if is_image(name))
+    """Images of a folder and its sub-folders, each of which is seen once."""
+    files, seen = [], set()
+    for place, inner, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # links may go round in circles
+            inner.clear()
+            continue
+        seen.add(real)
+        files += [os.path.join(place, name) for name in names
+                  if is_image(name)]
+    return sorted(files)
 
 
 def read_names(words: Sequence[str]) -> List[str]:
@@ -78,19 +99,19 @@ def read_names(words: Sequence[str]) -> List[str]:
         words: Names, or one path of a text file with a name in each line.
 
     Raises:
-        ValueError: There are fewer than two, or two are equal.
+        ValueError: There are fewer than two, or two are equal or cannot be
+            said.
     """
-    names = list(words)
+    names, where = list(words), 'class names'
     if len(names) == 1 and os.path.isfile(names[0]):
-        text = Path(names[0]).read_text(encoding='utf-8-sig')
-        names = [line.strip() for line in text.splitlines() if line.strip()]
+        where = names[0]
+        names = [line.strip() for line in read_text(where).splitlines()
+                 if line.strip()]
     if len(names) < 2:
         raise ValueError(
             f'{len(names)} class name ({", ".join(names)}): give at least '
             'two, or a text file with one in each line.')
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f'class names must differ: {", ".join(twice)}.')
+    check_distinct(dict(enumerate(names)), where)
     return names
 
 
@@ -124,10 +145,7 @@ def predict_files(classifier, files: Sequence[str], top_k: int = 1,
 
 def _reason(error: OSError) -> str:
     """Why :class:`mmcoop.LoadImage` could not read a file."""
-    cause = error.__cause__ or error
-    if isinstance(cause, UnidentifiedImageError):  # names an object in memory
-        return 'it is no image, or damaged'
-    return str(cause)
+    return explain(error.__cause__ or error)
 
 
 def format_table(predictions: Predictions) -> str:

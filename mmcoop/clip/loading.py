@@ -1,5 +1,6 @@
 """Load a frozen CLIP by open_clip name and tag, or from a local file."""
 import contextlib
+import difflib
 import json
 import logging
 import os
@@ -158,16 +159,24 @@ def _register_config(model_name: Optional[str]) -> Optional[str]:
         model_name = path.parent.resolve().name if path.name == CONFIG_FILE \
             else path.stem
         content.pop('preprocess_cfg', None)  # open_clip would refuse it
+        missing = {'embed_dim', 'vision_cfg', 'text_cfg'} - set(
+            content.get('model_cfg', content))
+        if missing:
+            raise CLIPLoadError(
+                f'{path} is no open_clip model config: it has no '
+                f'{", ".join(sorted(missing))}.')
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f'{model_name}.json'
             path.write_text(json.dumps(content.get('model_cfg', content)))
             open_clip.add_model_config(path)
     name = model_name.replace('/', '-')  # OpenAI writes ViT-B/16
     if get_model_config(name) is None:
+        near = difflib.get_close_matches(name, open_clip.list_models(), 5)
         raise CLIPLoadError(
             f'unknown CLIP {model_name!r}: neither an open_clip model nor an '
             'open_clip JSON config (embed_dim, vision_cfg, text_cfg). '
-            f'Known: {", ".join(open_clip.list_models())}')
+            + (f'Did you mean {", ".join(near)}? ' if near else '')
+            + 'open_clip.list_models() lists all.')
     return name
 
 
@@ -236,6 +245,8 @@ def _build(name: Optional[str], path: Optional[str], state: dict,
     except (KeyError, RuntimeError) as error:
         # torch lists every key; the first few are enough
         detail = ' '.join(str(error).split())[:400]
+        if isinstance(error, KeyError):
+            detail = f'there is no {error.args[0]}'
         raise CLIPLoadError(
             f'the weights in {path} do not belong to '
             f'{name or "a CLIP in OpenAI layout; give clip.model_name"}: '

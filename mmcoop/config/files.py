@@ -58,7 +58,7 @@ def read_chain(path: Optional[str]) -> List[ConfigFile]:
     path = Path(path)
     try:
         tree = ast.parse(path.read_text(encoding='utf-8'))
-    except SyntaxError:  # mmengine says what is wrong with it
+    except (SyntaxError, ValueError):  # it is told when the config is read
         return []
     sets, reads, of_base, bases = set(), set(), set(), []
     for node in ast.walk(tree):

@@ -25,7 +25,9 @@ OTHER_DATA = {'demo': 'mmcoop.DemoWorld', 'folder': 'mmcoop.FolderDataset'}
 # mmengine adds it to what `_base_ = 'mmcoop::...'` brings; the types of these
 # configs are mmpretrain's, and ours have a prefix
 OUR_SCOPE = ('_scope_', 'mmcoop')
-WHOLE_NUMBERS = ('shots', 'max_epochs', 'steps_per_shot', 'cached_views')
+# and the least that each may be
+WHOLE_NUMBERS = dict(shots=1, max_epochs=1, steps_per_shot=1, cached_views=1,
+                     num_workers=0, seed=0)
 
 
 def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':
@@ -46,11 +48,8 @@ def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':
             variable of a wrong type, a name on the command line or in a child
             config that nothing reads, or a selection on test images.
     """
-    for name in WHOLE_NUMBERS:
-        value = cfg.get(name)
-        if value is not None and (type(value) is not int or value < 1):
-            raise ValueError(f'{name}={value}: a whole number of at least 1 '
-                             'is needed.')
+    for name, least in WHOLE_NUMBERS.items():
+        _check_number(name, cfg.get(name), least)
     resolver = _Resolver(cfg)
     plain = {key: resolver.fill(value, key) for key, value in cfg.items()
              if key in RUNNER_KEYS}
@@ -65,8 +64,19 @@ def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':
     result = copy.copy(cfg)
     # Config guards its attributes
     result.__dict__['_cfg_dict'] = type(cfg._cfg_dict)(plain)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        _check_number(f'{loader}.batch_size',
+                      (plain.get(loader) or {}).get('batch_size'), 1)
     check_selection(result)
     return result
+
+
+def _check_number(place: str, value: Any, least: int) -> None:
+    most = 2**32 - 1  # of numpy's seeds
+    if value is not None and (
+            type(value) is not int or not least <= value <= most):
+        raise ValueError(f'{place}={value}: a whole number of at least '
+                         f'{least} is needed.')
 
 
 class _Resolver:

@@ -11,7 +11,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .images import check_images, check_unreadable
-from .photo_lists import find_names_file, is_list, read_list, read_names
+from .photo_lists import (check_distinct, find_names_file, is_list, read_list,
+                          read_names)
 
 EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
 
@@ -113,10 +114,11 @@ class FolderDataset(CustomDataset):
             raise ValueError(
                 f'{where} has one class only ({", ".join(groups)}): at least '
                 'two are needed to tell apart.')
-        names = list(groups)
+        names = {name: name for name in groups}
         if self.names_file:
-            names = list(read_names(self.names_file, names).values())
-        self._metainfo.setdefault('classes', tuple(names))
+            names = read_names(self.names_file, list(groups))
+        check_distinct(names, self.names_file or where)
+        self._metainfo.setdefault('classes', tuple(names.values()))
         self._metainfo['split'] = self.split
         return [(file, label) for label, files in enumerate(groups.values())
                 for file in files]
@@ -153,8 +155,9 @@ class FolderDataset(CustomDataset):
         if not classes:
             raise FileNotFoundError(
                 f'{os.path.abspath(root)} '
-                + ('has no class sub-folders'
-                   if os.path.isdir(root) else 'does not exist')
+                + ('has no class sub-folders' if os.path.isdir(root) else
+                   'is no folder' if os.path.exists(root) else
+                   'does not exist')
                 + '. Make one sub-folder for each class with its photos in '
                 'it, and set data_root to the folder above them; or give a '
                 'list of paths and labels, ann_file=labels.csv.')
@@ -171,7 +174,13 @@ class FolderDataset(CustomDataset):
                  and self.is_valid_file(entry.name)
                  and not entry.name.startswith('.')]
         others, empty = [], []
+        above = os.path.join(os.path.realpath(root), '')
         for name in classes:
+            place = os.path.join(root, name)
+            if above.startswith(os.path.join(os.path.realpath(place), '')):
+                raise ValueError(
+                    f'{place} is a link to a folder that it lies in, so it '
+                    'is no class: remove the link.')
             found = _list_files(root, name)
             files = [file for file in found if self.is_valid_file(file)]
             others += [file for file in found if file not in set(files)]

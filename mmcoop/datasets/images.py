@@ -1,12 +1,13 @@
 """Reading image files, and checking them before the expensive work."""
 import logging
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, List, Optional, Union
 
 import numpy as np
 from mmengine.logging import print_log
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_DECODED = 5000  # of more images only the headers are checked
 
@@ -50,11 +51,29 @@ def read_image(file: Union[str, BinaryIO],
         return image.convert('RGB')
 
 
+def check_is_file(path: str) -> None:
+    """Raise OSError for a folder, or a pipe or device, which may never end.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kind = 'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'
+        raise OSError(f'it is no file but {kind}')
+
+
+def explain(error: Exception) -> str:
+    """Why an image could not be read."""
+    if isinstance(error, UnidentifiedImageError):  # may name a buffer
+        return 'it is no image, or damaged'
+    if isinstance(error, Image.DecompressionBombError):
+        return f'{str(error).rstrip(".")}; make it smaller'
+    return str(error) or type(error).__name__
+
+
 def get_file_stamp(path: str) -> tuple:
     """Return a tuple that differs after a file was written."""
-    stat = os.stat(path)
-    return (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size,
-            stat.st_ino)
+    found = os.stat(path)
+    return (path, found.st_mtime_ns, found.st_ctime_ns, found.st_size,
+            found.st_ino)
 
 
 def check_unreadable(unreadable: str) -> None:
@@ -111,6 +130,7 @@ def _find_problem(path: Optional[str], decode: bool) -> Optional[str]:
         stamp = get_file_stamp(path)
         if stamp in _readable:
             return None
+        check_is_file(path)
         if decode:
             read_image(path, small=True)
             _readable.add(stamp)
@@ -119,5 +139,5 @@ def _find_problem(path: Optional[str], decode: bool) -> Optional[str]:
     except FileNotFoundError:
         return 'missing'
     except Exception as error:
-        return f'{type(error).__name__}: {error}'
+        return explain(error)
     return None

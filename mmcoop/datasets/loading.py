@@ -9,7 +9,7 @@ from mmengine import fileio
 from mmpretrain.datasets import RandomResizedCrop
 
 from ..registry import TRANSFORMS
-from .images import read_image
+from .images import check_is_file, explain, read_image
 
 DEMO_SCHEME = 'demo://'
 
@@ -43,8 +43,8 @@ class LoadImage(BaseTransform):
                 image = self._read(results)
             except Exception as error:
                 raise OSError(
-                    f'cannot read the image {results["img_path"]} '
-                    f'[{type(error).__name__}: {error}]. Mend or remove it, '
+                    f'cannot read the image {results["img_path"]}: '
+                    f'{explain(error)}. Mend or remove it, '
                     "or set unreadable='skip' on the data set to leave out "
                     'what cannot be read.') from error
             results['img'] = np.asarray(image)[..., ::-1].copy()
@@ -57,6 +57,8 @@ class LoadImage(BaseTransform):
             from ..demo.world import render
             medium, name, seed = path.rsplit('/', 3)[-3:]
             return render(name, medium, int(seed))
+        if '://' not in path and self.backend_args is None:
+            check_is_file(path)
         raw = fileio.get(path, self.backend_args)
         return read_image(io.BytesIO(raw), self.as_shown)
 

@@ -3,7 +3,9 @@ import csv
 import io
 import json
 import os
-from typing import Dict, List, NamedTuple, Optional, Sequence
+import unicodedata
+from pathlib import Path
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 # of a header, in lower case
 PATH_COLUMNS = ('path', 'img_path', 'image_path', 'filepath', 'file_path',
@@ -30,20 +32,6 @@ class Row(NamedTuple):
     split: Optional[str]
 
 
-def read_text(path: str) -> str:
-    """The text of a file in UTF-8, whatever mark it begins with.
-
-    Raises:
-        ValueError: It has another encoding; the message names the file.
-    """
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            return file.read()
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is not in UTF-8 ({error}): save it in this '
-                         'encoding.') from error
-
-
 def is_list(path: str) -> bool:
     """Whether ``data_root`` is a list of photos, not their folder."""
     return path.lower().endswith(LIST_ENDINGS) and os.path.isfile(path)
@@ -63,22 +51,34 @@ def read_list(path: str) -> List[Row]:
     """
     text = read_text(path)
     separator = max('\t;,', key=text.partition('\n')[0].count)
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=separator)
     try:
         lines = [(number, [cell.strip() for cell in cells])
-                 for number, cells in enumerate(csv.reader(
-                     io.StringIO(text, newline=''), delimiter=separator), 1)
-                 if any(cells)]
+                 for number, cells in enumerate(reader, 1) if any(cells)]
     except csv.Error as error:
-        raise ValueError(f'{path} is no table of commas, semicolons or tabs '
-                         f'({error}).') from error
+        raise ValueError(f'{path}, line {reader.line_num}: {error}. Is a '
+                         'quotation mark missing?') from None
     if not lines:
         raise ValueError(f'{path} is empty: it needs a line "path,label" for '
                          'each photo.')
-    columns = _find_columns([cell.lower() for cell in lines[0][1]])
-    if columns is None:  # no header
-        columns = [0, 1, 2 if len(lines[0][1]) > 2 else None]
-    else:
+    folder = os.path.dirname(os.path.abspath(path))
+    header = lines[0][1]
+    columns = _find_columns([cell.lower() for cell in header])
+    if None not in columns[:2]:
         lines = lines[1:]
+    elif columns == [None] * 3 or any(
+            os.path.isfile(os.path.join(folder, cell)) for cell in header):
+        # no header
+        columns = [0, 1, 2 if len(header) > 2 else None]
+    else:
+        what, known = ('paths', PATH_COLUMNS) if columns[0] is None \
+            else ('labels', LABEL_COLUMNS)
+        raise ValueError(
+            f'{path}: its first line names no column of {what} '
+            f'({", ".join(known)}); it is {separator.join(header)!r}.')
+    if not lines:
+        raise ValueError(f'{path} is empty but for its header: it needs a '
+                         'line "path,label" for each photo.')
     rows, seen = [], {}
     for number, cells in lines:
         where = f'{path}, line {number}'
@@ -98,21 +98,19 @@ def read_list(path: str) -> List[Row]:
                              f'{seen[name]}: remove one of the two.')
         seen[name] = number
         rows.append(Row(name, label, split or None))
-    folder = os.path.dirname(os.path.abspath(path))
     if not any(os.path.isfile(os.path.join(folder, row.path))
                for row in rows):
         raise FileNotFoundError(
             f'{path}: none of its {len(rows)} photos exists; the first is '
-            f'{os.path.join(folder, rows[0].path) if rows else "missing"}. '
+            f'{os.path.join(folder, rows[0].path)}. '
             'Paths are relative to the folder of the list.')
     return rows
 
 
-def _find_columns(header: Sequence[str]) -> Optional[list]:
-    """Indices of path, label and split; None if it is no header."""
-    found = [next((i for i, cell in enumerate(header) if cell in names), None)
-             for names in (PATH_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)]
-    return None if None in found[:2] else found
+def _find_columns(header: Sequence[str]) -> list:
+    """Indices of path, label and split; None of those that it lacks."""
+    return [next((i for i, cell in enumerate(header) if cell in names), None)
+            for names in (PATH_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)]
 
 
 def find_names_file(folder: str) -> Optional[str]:
@@ -136,8 +134,7 @@ def read_names(path: str, classes: Sequence[str]) -> Dict[str, str]:
         The name of every class.
 
     Raises:
-        ValueError: It names a folder that does not exist, or two classes have
-            the same name.
+        ValueError: It names a folder that does not exist.
     """
     text = read_text(path)
     if path.lower().endswith('.json') or text.lstrip().startswith('{'):
@@ -163,11 +160,50 @@ def read_names(path: str, classes: Sequence[str]) -> Dict[str, str]:
             f'{", ".join(classes[:5])}{", ..." if len(classes) > 5 else ""}; '
             'a line is "folder: name". If the file is something else, rename '
             'it, or give class_names=FILE.')
-    names = {key: entries.get(key, key).strip() for key in classes}
-    owner: Dict[str, str] = {}
+    return {key: entries.get(key, key).strip() for key in classes}
+
+
+def read_text(path: str) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        ValueError: It is in another encoding, or no text.
+    """
+    try:
+        return Path(path).read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path} is no text in UTF-8 (byte {error.start + 1}): save it '
+            'as "UTF-8" or "CSV UTF-8".') from None
+
+
+def check_distinct(names: Mapping[object, str], where: str) -> None:
+    """Check that a text tower can tell class names apart.
+
+    To it ``_`` is a space, and capitals are small.
+
+    Args:
+        names: The name of every class, by its folder, label or number.
+        where: Where they come from, for messages.
+
+    Raises:
+        ValueError: Two names are the same, one is empty, or one has control
+            characters or bytes that are no text.
+    """
+    owner: Dict[str, object] = {}
     for key, name in names.items():
-        if owner.setdefault(name, key) != key:
-            raise ValueError(f'{path}: {owner[name]} and {key} have the same '
-                             f'name, {name!r}: nothing could tell them '
-                             'apart.')
-    return names
+        said = ' '.join(name.replace('_', ' ').split()).lower()
+        if not said:
+            raise ValueError(f'{where}: class {key!r} has an empty name; '
+                             'name it.')
+        if any(unicodedata.category(sign) in ('Cc', 'Cs') for sign in name):
+            raise ValueError(
+                f'{where}: the name {name!r} has control characters or bytes '
+                'that are no text; rename it.')
+        if said in owner:
+            other = owner[said]
+            raise ValueError(
+                f'{where}: the classes {other!r} ({names[other]}) and {key!r} '
+                f'({name}) have the same name: it must differ in more than '
+                'capitals and "_"; rename one.')
+        owner[said] = key

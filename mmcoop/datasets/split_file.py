@@ -52,8 +52,11 @@ def build_image_lists(splits: Dict[str, Iterable[tuple]],
                 raise ValueError(f'{origin}: label {label} is both '
                                  f'{names[label]!r} and {name!r}.')
             items[split].append((path, label))
-    if sorted(names) != list(range(len(names))):
-        raise ValueError(f'{origin}: labels are not 0 to {len(names) - 1}.')
+    odd = sorted(set(names) ^ set(range(len(names))))
+    if odd:
+        raise ValueError(
+            f'{origin}: labels are not 0 to {len(names) - 1}, a label for '
+            f'each of {len(names)} classes: see {odd[0]} and {odd[-1]}.')
     classes = tuple(names[label] for label in range(len(names)))
     return ImageLists(classes, items, by_rule)
 
@@ -70,19 +73,27 @@ def read_split_file(path: str) -> ImageLists:
         splits = {split: [_check_triple(item) for item in content[split]]
                   for split in SPLITS}
     except (LookupError, TypeError, ValueError, RecursionError) as error:
+        reason = 'it is no text in UTF-8' if isinstance(
+            error, UnicodeDecodeError) else repr(error)
         raise ValueError(
-            f'{path} is no split file ({error!r}): it should hold {{"train": '
+            f'{path} is no split file ({reason}): it should hold {{"train": '
             '[[path, label, class name], ...], "val": ..., "test": ...}.'
         ) from error
     return build_image_lists(splits, path)
 
 
 def _check_triple(item: Any) -> Tuple[str, int, str]:
+    """Check what a file says of an image; it may come from anywhere."""
     path, label, name = item
     number = str(label).removesuffix('.0')  # also 3.0 and "3"
     if not isinstance(item, list) or not isinstance(path, str) or \
             not isinstance(name, str) or not number.isdecimal():
         raise TypeError(f'not [path, label, class name]: {item!r:.100}')
+    if not name.replace('_', ' ').strip():
+        raise ValueError(f'{path}: the class {label} has an empty name')
+    if os.path.isabs(path) or '..' in path.replace('\\', '/').split('/'):
+        raise ValueError(f'{path}: a path inside the folder of images is '
+                         'needed')
     return path, int(number), name
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -19,14 +19,11 @@ from mmengine.runner import Runner
 
 from ..checkpoints import find_last_checkpoint
 from ..clip import TowerAdapter
+from ..clip.weights import find_not_finite
 from ..config import find_model, resolve
-<<<<<<< HEAD
 from ..config.arguments import check_arguments
-from ..files import remove_leftovers, replacing
-=======
 from ..files import (check_writable, explain, is_explained, is_full,
                      remove_leftovers, replacing)
->>>>>>> faults
 from ..registry import DATASETS, MODELS, RUNNERS
 from ..safe_load import check_is_safe
 
@@ -135,7 +132,15 @@ class FewShotRunner(Runner):
         """Initialise gloo where mmengine would require CUDA."""
         if self.launcher == 'pytorch' and not torch.cuda.is_available() \
                 and not is_distributed():
-            torch.distributed.init_process_group('gloo')
+            try:
+                torch.distributed.init_process_group('gloo')
+            except torch.distributed.DistNetworkError as error:
+                if 'EADDRINUSE' not in str(error):
+                    raise
+                raise RuntimeError(
+                    f'port {os.environ.get("MASTER_PORT")} is in use by '
+                    'another run: PORT=29501 tools/dist_train.sh ..., or '
+                    'torchrun --master-port 29501.') from error
             # without it, gloo's threads sometimes abort the process at exit
             atexit.register(_leave_group)
         super().setup_env(env_cfg)
@@ -239,11 +244,11 @@ class FewShotRunner(Runner):
         """Load a checkpoint that holds tensors and plain values only.
 
         Raises:
-            ValueError: The file is damaged, holds pickled objects, or its
-                parameters have other shapes than the model's (mmengine only
-                warns and keeps random weights).
+            ValueError: The file is damaged, holds pickled objects, NaN or
+                infinity, or its parameters have other shapes than the model's
+                (mmengine only warns and keeps random weights).
         """
-        check_is_safe(filename)
+        check_checkpoint(filename)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         self.logger.info(printed.getvalue().strip())
@@ -354,3 +359,28 @@ def set_classes_from(dataset: Any, model: nn.Module) -> None:
     elif list(names) != list(model.head.class_names):
         getattr(model, 'set_classes', model.head.set_classes)(
             names, dataset.metainfo.get('class_ids'))
+
+
+def check_checkpoint(filename: str) -> None:
+    """Check a checkpoint before a model is built for it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or holds pickled objects, NaN or infinity.
+    """
+    content = check_is_safe(filename)
+    if content is None:
+        raise FileNotFoundError(f'there is no checkpoint {filename}')
+    check_finite(content, filename)
+
+
+def check_finite(content: Any, filename: Union[str, Path]) -> None:
+    """Raise ValueError if a checkpoint holds NaN or infinity."""
+    state = content.get('state_dict', content) \
+        if isinstance(content, dict) else None
+    odd = find_not_finite(state) if isinstance(state, dict) else None
+    if odd:
+        raise ValueError(
+            f'{filename}: {odd} holds NaN or infinity, as after a training '
+            'that diverged. Take an earlier checkpoint, or train again with a '
+            'smaller optim_wrapper.optimizer.lr.')
