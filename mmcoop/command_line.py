@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import os.path as osp
+import re
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
@@ -22,6 +23,8 @@ from .methods import configs_folder
 if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
+
+_WORDS = re.compile(r'[^\s,\[(]\s+[^\s,\])]')  # a space inside of an item
 
 
 class CfgOptions(argparse.Action):
@@ -44,20 +47,31 @@ def parse_values(options: Optional[Dict[str, str]]) -> Dict[str, Any]:
     mmengine takes spaces out of every value and splits it at commas, which
     would turn "a photo of a" into "aphotoofa"; here words keep their spaces.
     """
-    return {key: _parse_value(value)
+    return {key: _parse_value(key, value)
             for key, value in (options or {}).items()}
 
 
-def _parse_value(value: str) -> Any:
+def _parse_value(key: str, value: str) -> Any:
+    """Raises ValueError for what is neither a list nor words."""
     from mmengine.config import DictAction
-    if value[:1] in '[(' and value[-1:] in '])':
+    is_list = value[:1] in ('[', '(') and value[-1:] in (']', ')')
+    if is_list:
         try:
             return ast.literal_eval(value)
-        except (ValueError, SyntaxError):  # [a,b], without quotes
-            return DictAction._parse_iterable(value)
-    if any(character.isspace() for character in value):
+        except (ValueError, SyntaxError, TypeError, MemoryError,
+                RecursionError):
+            pass  # [a,b], without quotes
+        if _WORDS.search(value):  # DictAction would join them
+            raise ValueError(
+                f'{key}={value}: in a list, words with spaces need quotation '
+                f'marks of their own, {key}="[\'a b\', \'c\']".')
+    elif any(character.isspace() for character in value):
         return value
-    return DictAction._parse_iterable(value)
+    try:
+        return DictAction._parse_iterable(value)
+    except (AssertionError, ValueError, RecursionError):
+        raise ValueError(f'{key}={value:.80}: brackets that open must '
+                         'close.') from None
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
@@ -151,7 +165,8 @@ def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
     """Put ``--cfg-options`` into a config, and note them for results.
 
     Raises:
-        ValueError: An option goes into a place that takes a variable whole.
+        ValueError: An option goes into a place that takes a variable whole,
+            or that is not there.
     """
     for key in options:
         part: Any = cfg
@@ -163,7 +178,12 @@ def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
                     f'{key}: {place} takes {part} whole, so nothing inside it '
                     'can be set; set what the variable stands for '
                     '(configs/README.md).')
-    cfg.merge_from_dict(options)
+    try:
+        cfg.merge_from_dict(options)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        text = str(error.args[0]) if error.args else repr(error)
+        raise ValueError(f'--cfg-options {" ".join(options)}: {text}'
+                         ) from error
     cfg.overrides = options
 
 

@@ -162,7 +162,8 @@ def read_metafile(path: Path) -> List[Method]:
         return [_make_method(path, rank, entry,
                              collections[entry['In Collection']])
                 for rank, entry in enumerate(content['Models'])]
-    except (yaml.YAMLError, LookupError, TypeError) as error:
+    except (yaml.YAMLError, LookupError, TypeError, ValueError,
+            AttributeError, RecursionError) as error:
         raise ValueError(
             f'{path} is no metafile of methods ({error!r}): see '
             'configs/README.md.') from error
@@ -174,8 +175,8 @@ def _make_method(path: Path, rank: int, entry: dict,
                   for base in (path.parent, path.parents[2])]
     config = next((p for p in candidates if p.is_file()), None)
     if config is None:
-        raise ValueError(f'{path}: the config {entry["Config"]} of '
-                         f'{entry["Name"]} does not exist.')
+        raise LookupError(f'the config {entry["Config"]} of {entry["Name"]} '
+                          'does not exist')
     return Method(
         name=str(entry['Name']),
         title=str(entry.get('Title', entry['Name'])),

@@ -6,14 +6,19 @@ small CLIP instead of ViT-B/16, one epoch, a few images, EuroSAT's in place of
 other data sets. Blocks that cannot be run say why, in the line before:
 <!-- not run: REASON -->.
 """
+import io
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 from mmcoop import resolve
 from mmcoop.protocol.execute import tool_main
@@ -41,7 +46,10 @@ def finished(tmp_path_factory, deep_clip):
     for name in ('configs', 'tools', 'mmcoop', 'docs', 'tests'):
         (folder / name).symlink_to(ROOT / name)
     make_photos(folder / 'photos', {'red_fox': 6, 'snow': 6, 'grass': 5})
-    shutil.copy(folder / 'photos/snow/0.png', folder / 'new.jpg')
+    for png in folder.glob('photos/*/*.png'):
+        Image.open(png).save(png.with_suffix('.jpg'))
+        png.unlink()
+    shutil.copy(folder / 'photos/snow/0.jpg', folder / 'new.jpg')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for config in RUNS:
@@ -82,8 +90,15 @@ def run_python(code, place):
 
 
 def run_bash(code, clip):
+    """Tools run in this process, all else in a shell."""
     variables = {}
-    for line in code.replace('\\\n', ' ').splitlines():
+    lines = code.replace('\\\n', ' ').splitlines()
+    while lines:
+        line = lines.pop(0)
+        document = re.search(r"<<'(\w+)'", line)
+        if document:
+            while not line.endswith(f'\n{document[1]}'):
+                line += f'\n{lines.pop(0)}'
         name = re.fullmatch(r'(\w+)=(\S+)', line)
         if name:
             variables['$' + name[1]] = name[2]
@@ -95,22 +110,38 @@ def run_bash(code, clip):
 
 def run_command(line, clip):
     """A command line of the docs, made quick."""
-    words = shlex.split(line.partition(' | ')[0], comments=True)
+    first, _, after = line.partition(' | ')
+    given = ''
+    if after and not first.startswith('python'):
+        given, first = shell(first), after
+    words = shlex.split(first, comments=True)
     if not words or words[:2] == ['pip', 'install']:
         return  # .ci/run installs
-    words = [word.replace('/data', str(DATA)) for word in words]
-    if words[:3] == ['python', '-m', 'mmcoop']:
+    if words[:3] == ['python', '-m', 'mmcoop'] and words[3][0] != '-':
         words = ['python', f'tools/{words[3].replace("-", "_")}.py',
                  *words[4:]]
-    assert words[0] == 'python', f'no test runs {line!r}: say why not'
-    tool = ROOT / words[1]
+    if words[0] != 'python' or not words[1].startswith('tools/'):
+        assert re.match('python|cat|find|mkdir|PYTHONPATH=', line), line
+        shell(line)
+        return
+    words = [word.replace('/data', str(DATA)) for word in words]
+    tool = next((ROOT / 'tools').rglob(Path(words[1]).name))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', [words[1],
                                     *quick(tool.stem, words[2:], clip)])
+        patch.setattr(sys, 'stdin', io.StringIO(given))
         try:
             tool_main(tool)()
         except SystemExit as end:
             assert not end.code, f'{line}: {end.code}'
+
+
+def shell(line):
+    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+    return subprocess.run(['bash', '-c', line], check=True, text=True,
+                          stdout=subprocess.PIPE, env=dict(
+                              os.environ, PATH=path, PYTHONPATH=str(ROOT))
+                          ).stdout
 
 
 def quick(tool, words, clip):
@@ -119,7 +150,9 @@ def quick(tool, words, clip):
         return words[:1] + ['--print'] * ('--print' not in words) + words[1:]
     if tool not in ('train', 'test', 'transfer'):
         return words
-    path = next(word for word in words if word.endswith('.py'))
+    path = next((word for word in words if word.endswith('.py')), '')
+    if path and not Path(path).exists():
+        path = f'configs/{path}'
     if not (ROOT / path).is_file() or 'demo' in path:  # of a run; quick
         return words
     cfg, given = Config.fromfile(ROOT / path), ' '.join(words)

@@ -76,6 +76,9 @@ def predict(args: argparse.Namespace) -> int:
     warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
     from mmcoop.apis import load
     from mmcoop.apis import predict as apis
+    from mmcoop.files import check_writable
+    if args.out:
+        check_writable(os.path.dirname(args.out) or '.')
     files = list(apis.read_list(sys.stdin)) if '-' in args.paths else []
     files += apis.find_images(path for path in args.paths if path != '-')
     if not files:

@@ -60,8 +60,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
         parser.error('--out holds predictions: name a .pkl file, or add '
                      '--out-item metrics')
     if args.checkpoint and os.path.isdir(args.checkpoint):
-        from mmengine.runner import find_latest_checkpoint
-        last = find_latest_checkpoint(args.checkpoint)
+        from mmcoop.checkpoints import find_last_checkpoint
+        last = find_last_checkpoint(args.checkpoint)
         if last is None:
             parser.error(f'there is no checkpoint in {args.checkpoint}')
         args.checkpoint = last
@@ -158,13 +158,17 @@ def main(argv: Optional[List[str]] = None) -> None:
         raise SystemExit(f'{args.config} learns something: give the '
                          'checkpoint that holds it.')
     if args.out and args.out_item != 'metrics':
-        from mmengine.evaluator import DumpResults
+        from mmcoop.engine.predictions import DumpResults
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics':
         from mmengine.fileio import dump
-        dump(metrics, args.out)
+
+        from mmcoop.files import replacing
+        with replacing(args.out) as temporary:
+            dump(metrics, str(temporary),
+                 file_format=os.path.splitext(args.out)[1][1:])
 
 
 if __name__ == '__main__':

@@ -25,8 +25,9 @@ default_hooks = dict(
     # short epochs: a line at the end of each
     logger=dict(type='LoggerHook', interval=50, ignore_last=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # tens of KB each; two, because mmengine deletes before it writes
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    # tens of KB each; two, in case that the disk damages the last one
+    checkpoint=dict(
+        type='mmcoop.CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # for one's own photos, or as few_shot.py says

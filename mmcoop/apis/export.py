@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 
 import mmcoop
 
+from ..files import check_writable, explain_errors
 from .classifier import Classifier
 from .graph import ClassifierGraph, ExportError
 from .graph_files import Outputs, write_graph
@@ -97,12 +98,12 @@ def export(classifier: Classifier, format: str, out: str,
         raise ExportError('this classifier computes in half precision: load '
                           "it by clip=dict(precision='fp32').")
     classifier.model.cpu()
+    out = Path(out)
+    check_writable(out.parent)
     samples = read_samples(classifier, images)
     graph = ClassifierGraph(classifier.model, samples.inputs.shape[-1],
                             classifier.temperature, with_preprocessing)
     about = describe(classifier, format, with_preprocessing)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     # beside their places, so that they can be moved there
     part = out.with_name(f'{out.stem}.part{out.suffix}')
     note = Path(f'{part}.json')
@@ -110,15 +111,18 @@ def export(classifier: Classifier, format: str, out: str,
     if format == 'mmpretrain':
         files[part.with_suffix('.pth')] = out.with_suffix('.pth')
     try:
-        if format == 'mmpretrain':
-            inputs = samples.paths
-            run = write_stock(classifier, graph, part, about)
-        else:
-            inputs = samples.pixels if with_preprocessing else samples.inputs
-            run = write_graph(graph, format, part, inputs[:2], about, opset)
-        about['check'] = compare(run, inputs, samples.logits, tolerance)
-        note.write_text(json.dumps(about, indent=2, ensure_ascii=False),
-                        encoding='utf-8')
+        with explain_errors(out, part):
+            if format == 'mmpretrain':
+                inputs = samples.paths
+                run = write_stock(classifier, graph, part, about)
+            else:
+                inputs = samples.pixels if with_preprocessing \
+                    else samples.inputs
+                run = write_graph(graph, format, part, inputs[:2], about,
+                                  opset)
+            about['check'] = compare(run, inputs, samples.logits, tolerance)
+            note.write_text(json.dumps(about, indent=2, ensure_ascii=False),
+                            encoding='utf-8')
         for file, place in files.items():
             os.replace(file, place)
     finally:

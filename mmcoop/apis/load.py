@@ -1,4 +1,5 @@
 """Build the classifier of a checkpoint, without a config."""
+import math
 import os
 from pathlib import Path
 from typing import Any, List, Optional, Union
@@ -10,12 +11,20 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import BATCH_AUGMENTS
 
+from ..checkpoints import find_last_checkpoint
 from ..clip import CLIPLoadError
 from ..clip.preprocessing import read_tag
 from ..engine.model_record import FORMAT, KEY, LOCAL
-from ..engine.runner import check_finite, check_is_safe
+from ..engine.runner import check_finite
 from ..registry import MODELS, TRANSFORMS, check_registered
+from ..safe_load import check_is_safe
 from .classifier import Classifier
+
+# of a record, and what they are
+FIELDS = dict(format=int, version=str, method=str, model=dict, classes=list,
+              test_pipeline=(list, tuple), preprocessing=dict,
+              temperature=(float, int, type(None)),
+              image_tower=(str, type(None)))
 
 Clip = Union[str, os.PathLike, dict]
 
@@ -53,12 +62,19 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
     record = read_record(content, path)
     check_finite(content, path)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        check_registered(record['model'], (MODELS, BATCH_AUGMENTS), 'model')
-        check_registered(record['test_pipeline'], (TRANSFORMS, ),
-                         'test_pipeline')
-        model = _build(record['model'], path, clip)
-        pipeline = Compose([ConfigDict(step)
-                            for step in record['test_pipeline']])
+        try:
+            check_registered(record['model'], (MODELS, BATCH_AUGMENTS),
+                             'model')
+            check_registered(record['test_pipeline'], (TRANSFORMS, ),
+                             'test_pipeline')
+            model = _build(record['model'], path, clip)
+            pipeline = Compose([ConfigDict(step)
+                                for step in record['test_pipeline']])
+        except (OSError, CLIPLoadError):
+            raise
+        except Exception as error:  # whatever part of the model raises it
+            raise ValueError(f'{path}: the model that it describes cannot be '
+                             f'built here: {error}') from error
     _load_state(model, content['state_dict'], path)
     expected = record.get('image_tower')
     if expected and model.backbone.fingerprint() != expected:
@@ -86,17 +102,12 @@ def find_checkpoint(path: Union[str, os.PathLike]) -> Path:
     best = sorted(path.glob('best_*.pth'), key=os.path.getmtime)
     if best:
         return best[-1]
-    note = path / 'last_checkpoint'  # its path at that time
-    if note.is_file():
-        last = path / Path(note.read_text().strip()).name
-        if last.is_file():
-            return last
-    found = sorted(path.glob('*.pth'), key=os.path.getmtime)
-    if not found:
+    last = find_last_checkpoint(path)
+    if last is None:
         raise FileNotFoundError(
             f'there is no checkpoint (*.pth) in {path}: give the work '
             'directory of a run, or a checkpoint.')
-    return found[-1]
+    return Path(last)
 
 
 def check_device(device: Union[str, torch.device, None]) -> None:
@@ -129,6 +140,14 @@ def read_record(content: Any, path: Path) -> dict:
                 'or train it again.' if ours else
                 ', as checkpoints of mmcoop runs do (by SafeCheckpointHook, '
                 'which configs/_base_/default_runtime.py sets).'))
+    for key, kind in FIELDS.items():
+        if not isinstance(record.get(key), kind):
+            raise ValueError(f'{path} is damaged: its record (meta.{KEY}) has '
+                             f'{key}={record.get(key)!r:.100}.')
+    if record['temperature'] is not None and not 0 < record['temperature'] \
+            < math.inf:
+        raise ValueError(f'{path} is damaged: its temperature is '
+                         f'{record["temperature"]}.')
     if record['format'] > FORMAT:
         raise ValueError(
             f'{path} has format {record["format"]} (mmcoop '
@@ -163,6 +182,9 @@ def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
     """
     clip = dict(recorded)
     folders = [checkpoint.parent, Path.cwd()]
+    # a checkpoint does not say where to write a download
+    cache = clip.pop('cache_dir', None)
+    folders += [Path(cache).expanduser()] if cache else []
     tag = read_tag(clip.get('model_name'), clip.get('pretrained'))
     if tag:
         # a file of these weights may not say it
@@ -210,7 +232,7 @@ def _find_file(recorded: str, folders: List[Path]) -> str:
 def _load_state(model: torch.nn.Module, state: dict, path: Path) -> None:
     try:
         model.load_state_dict(state)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         detail = ' '.join(str(error).split())[:400]
         raise ValueError(
             f'{path} does not fit the model that it describes. If its CLIP '

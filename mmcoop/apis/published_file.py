@@ -16,6 +16,7 @@ import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from ..files import replacing
+from ..safe_load import reason_of, refuse_code
 
 BUFFERS = ('token_prefix', 'token_suffix')
 # KgCoOp's code makes and saves them, and never uses them
@@ -139,11 +140,10 @@ def _read_inert(path: Path) -> Any:
             with safe_globals([_stand_in(name) for name in names]):
                 return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [repr(error)]
-        named = [line.strip() for line in lines if 'GLOBAL' in line]
+        refuse_code(str(path), error)
         raise ValueError(
             f'{path} is damaged or no checkpoint of the published codes: '
-            f'{(named or lines)[0]}') from error
+            f'{reason_of(error)}') from error
     raise ValueError(
         f'{path} asks for {", ".join(odd)}, which has no place in a '
         'checkpoint of the published codes: nothing of it is read.')
@@ -177,5 +177,6 @@ def write_published(published: Published, run: Path) -> Path:
     with replacing(path) as temporary:
         torch.save(dict(state_dict=state, epoch=published.epoch,
                         val_result=None), temporary)
-    (folder / 'checkpoint').write_text(f'{path.name}\n')
+    with replacing(folder / 'checkpoint') as temporary:
+        temporary.write_text(f'{path.name}\n')
     return path

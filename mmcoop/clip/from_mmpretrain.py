@@ -2,11 +2,11 @@
 import logging
 from typing import Optional
 
-import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 
 from ..registry import MODELS
+from ..safe_load import check_is_safe
 from .architecture import VIT
 from .image_tower import ImageTower
 from .to_mmpretrain import NAMES
@@ -63,11 +63,14 @@ def _load_weights(backbone: nn.Module, path: str, prefix: str) -> None:
     """Load all weights, where mmengine would keep random ones that differ."""
     if prefix and not prefix.endswith('.'):
         prefix += '.'
-    load = torch.hub.load_state_dict_from_url if '://' in path else torch.load
+    content = check_is_safe(path)
+    if content is None:
+        raise FileNotFoundError(
+            f'ImageTower: there is no file {path}, so it does not hold the '
+            'weights')
     try:
-        state = load(path, map_location='cpu', weights_only=True)
         state = {name.removeprefix(prefix): value for name, value
-                 in state.get('state_dict', state).items()
+                 in content.get('state_dict', content).items()
                  if name.startswith(prefix)}
         backbone.load_state_dict(state)
     except Exception as error:

@@ -1,9 +1,11 @@
 """Read the weights of a CLIP from a file, without unpickling objects."""
 import os
-import zipfile
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
+
+from ..safe_load import (UnsafeFileError, check_is_safe, is_torchscript,
+                         read_torchscript, reason_of)
 
 
 class CLIPLoadError(RuntimeError):
@@ -22,29 +24,27 @@ def read_state_dict(path: str) -> Tuple[Dict[str, torch.Tensor], bool]:
         (which only OpenAI's original CLIPs are).
 
     Raises:
-        CLIPLoadError: The file is damaged, or holds more than tensors.
+        CLIPLoadError: The file is damaged, holds no tensors, or holds
+            objects that would run code.
     """
-    is_archive = _is_torchscript(path)
+    is_archive = is_torchscript(path)
     try:
         if path.endswith('.safetensors'):
             from safetensors.torch import load_file
             state = load_file(path)
         elif is_archive:
-            state = torch.jit.load(path, map_location='cpu').state_dict()
+            state = read_torchscript(path)
         else:
-            state = torch.load(path, map_location='cpu', weights_only=True)
+            state = check_is_safe(path)
+        state = _only_tensors(state)
+    except UnsafeFileError as error:
+        raise CLIPLoadError(str(error)) from error
     except Exception as error:
         raise CLIPLoadError(
             f'cannot read the CLIP weights in {path} '
             f'({os.path.getsize(path):,} bytes): the file is damaged, cut '
             'short, or no weight file at all. Fetch it again. '
-            f'[{type(error).__name__}: {_first_line(error)}]') from error
-    if 'state_dict' in state:  # an open_clip training checkpoint
-        state = state['state_dict']
-    state = {
-        key.removeprefix('module.'): value
-        for key, value in state.items() if torch.is_tensor(value)
-    }
+            f'[{reason_of(error.__cause__ or error)}]') from error
     # three numbers that OpenAI's archives carry beside the weights
     for key in ('input_resolution', 'context_length', 'vocab_size'):
         is_archive = state.pop(key, None) is not None or is_archive
@@ -73,13 +73,11 @@ def find_not_finite(state: Dict[str, torch.Tensor]) -> Optional[str]:
         and not value.isfinite().all()), None)
 
 
-def _is_torchscript(path: str) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(
-            name.endswith('/constants.pkl') for name in archive.namelist())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [''])[0][:200]
+def _only_tensors(content: Any) -> Dict[str, torch.Tensor]:
+    if isinstance(content, dict) and isinstance(
+            content.get('state_dict'), dict):  # of open_clip's training
+        content = content['state_dict']
+    if not isinstance(content, dict):
+        raise ValueError(f'it holds a {type(content).__name__}')
+    return {str(key).removeprefix('module.'): value
+            for key, value in content.items() if torch.is_tensor(value)}

@@ -50,7 +50,7 @@ def read_list(path: str) -> List[Row]:
         FileNotFoundError: None of the photos exists.
     """
     text = read_text(path)
-    separator = max('\t;,', key=text[:text.find('\n')].count)
+    separator = max('\t;,', key=text.partition('\n')[0].count)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=separator)
     try:
         lines = [(number, [cell.strip() for cell in cells])
@@ -140,7 +140,7 @@ def read_names(path: str, classes: Sequence[str]) -> Dict[str, str]:
     if path.lower().endswith('.json') or text.lstrip().startswith('{'):
         try:
             entries = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f'{path} is no JSON ({error}).') from None
         if not isinstance(entries, dict) or not all(
                 isinstance(name, str) for name in entries.values()):

@@ -2,7 +2,7 @@
 import json
 import os
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 from mmpretrain.datasets import BaseDataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -11,6 +11,7 @@ from ..catalog import LAYOUT_URL, SPLITS
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .images import check_images, check_unreadable
+from .photo_lists import read_text
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ def read_split_file(path: str) -> ImageLists:
     try:
         with open(path, encoding='utf-8') as file:
             content = json.load(file)
-        splits = {split: [_check_triple(*item) for item in content[split]]
+        splits = {split: [_check_triple(item) for item in content[split]]
                   for split in SPLITS}
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         reason = 'it is no text in UTF-8' if isinstance(
             error, UnicodeDecodeError) else repr(error)
         raise ValueError(
@@ -81,18 +82,19 @@ def read_split_file(path: str) -> ImageLists:
     return build_image_lists(splits, path)
 
 
-def _check_triple(path: str, label: int, name: str) -> Tuple[str, int, str]:
+def _check_triple(item: Any) -> Tuple[str, int, str]:
     """Check what a file says of an image; it may come from anywhere."""
-    if not isinstance(path, str) or not isinstance(name, str):
-        raise TypeError(f'no names: {path!r}, {name!r}')
+    path, label, name = item
+    number = str(label).removesuffix('.0')  # also 3.0 and "3"
+    if not isinstance(item, list) or not isinstance(path, str) or \
+            not isinstance(name, str) or not number.isdecimal():
+        raise TypeError(f'not [path, label, class name]: {item!r:.100}')
     if not name.replace('_', ' ').strip():
         raise ValueError(f'{path}: the class {label} has an empty name')
-    if type(label) is not int:
-        raise TypeError(f'{path}: the label is {label!r}, no whole number')
     if os.path.isabs(path) or '..' in path.replace('\\', '/').split('/'):
         raise ValueError(f'{path}: a path inside the folder of images is '
                          'needed')
-    return path, label, name
+    return path, int(number), name
 
 
 def parse_lines(path: str, parse: Callable[[str], object]) -> list:
@@ -103,14 +105,13 @@ def parse_lines(path: str, parse: Callable[[str], object]) -> list:
             names the line.
     """
     parsed = []
-    with open(path, encoding='utf-8') as file:
-        for number, line in enumerate(file, start=1):
-            line = line.strip()
-            try:
-                parsed += [parse(line)] if line else []
-            except (LookupError, ValueError) as error:
-                raise ValueError(f'{path}, line {number}: {line!r} is not as '
-                                 f'expected ({error!r}).') from error
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        line = line.strip()
+        try:
+            parsed += [parse(line)] if line else []
+        except (LookupError, ValueError) as error:
+            raise ValueError(f'{path}, line {number}: {line!r} is not as '
+                             f'expected ({error!r}).') from error
     return parsed
 
 

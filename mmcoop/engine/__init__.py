@@ -1,6 +1,6 @@
 """Runner, loops, hooks, optimiser wrappers and schedules for mmengine."""
 from .adaptation_hook import AdaptationHook
-from .checkpoint_hook import SafeCheckpointHook
+from .checkpoint_hook import CheckpointHook, SafeCheckpointHook
 from .compare_hook import CompareZeroShotHook
 from .console_hook import ConsoleHook
 from .context_hook import ContextHook
@@ -20,11 +20,12 @@ from .temperature_hook import TemperatureHook
 from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 
 __all__ = [
-    'AdaptationHook', 'ClassNamesHook', 'CompareZeroShotHook', 'ConsoleHook',
-    'ContextHook', 'EpochHook', 'FeatureCacheHook', 'FewShotRunner',
-    'FiniteLossHook', 'FitLoop', 'GaussianAverageHook',
-    'GradientRuleOptimWrapper', 'ImageConsistency', 'LearnedOnlyConstructor',
-    'LogitConsistency', 'ProGradOptimWrapper', 'ResultHook',
-    'SafeCheckpointHook', 'StepLoop', 'TemperatureHook', 'TextConsistency',
-    'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook', 'ZeroShotDistillation'
+    'AdaptationHook', 'CheckpointHook', 'ClassNamesHook',
+    'CompareZeroShotHook', 'ConsoleHook', 'ContextHook', 'EpochHook',
+    'FeatureCacheHook', 'FewShotRunner', 'FiniteLossHook', 'FitLoop',
+    'GaussianAverageHook', 'GradientRuleOptimWrapper', 'ImageConsistency',
+    'LearnedOnlyConstructor', 'LogitConsistency', 'ProGradOptimWrapper',
+    'ResultHook', 'SafeCheckpointHook', 'StepLoop', 'TemperatureHook',
+    'TextConsistency', 'TwoStageCosineLR', 'TwoStageHead', 'TwoStageHook',
+    'ZeroShotDistillation'
 ]

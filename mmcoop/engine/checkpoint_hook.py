@@ -1,8 +1,11 @@
-"""Checkpoints without pickled objects, for every version of mmengine."""
+"""Checkpoints that are safe to load, and are there when a run is resumed."""
+import contextlib
 import logging
-from typing import Any
+import os
+from typing import Any, Dict, Iterator
 
 import numpy as np
+from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, print_log
 
@@ -66,6 +69,79 @@ class SafeCheckpointHook(Hook):
             if isinstance(value, dict):
                 scalars[name] = HistoryBuffer(value['history'],
                                               value['counts'])
+
+
+@HOOKS.register_module()
+class CheckpointHook(_CheckpointHook):
+    """mmengine's ``CheckpointHook``, with at least one checkpoint at any time.
+
+    Old checkpoints (``max_keep_ckpts``, ``save_best``) are removed after the
+    new one is written, not before; and those that a resumed run replaces are
+    looked for where the run is now: mmengine would remove the best checkpoint
+    of the run that this one is a copy of.
+    """
+
+    def before_train(self, runner) -> None:
+        super().before_train(runner)
+        hub = runner.message_hub
+        for key in list(hub.runtime_info):
+            if key.startswith(('last_ckpt', 'best_ckpt')):
+                hub.update_info(key, self._moved(hub.get_info(key)))
+        if self.save_best is not None and len(self.key_indicators) == 1:
+            self.best_ckpt_path = self._moved(self.best_ckpt_path)
+        elif self.save_best is not None:
+            self.best_ckpt_path_dict = {
+                key: self._moved(path)
+                for key, path in self.best_ckpt_path_dict.items()}
+
+    def _moved(self, path: Any) -> Any:
+        return path and self.file_backend.join_path(self.out_dir,
+                                                    os.path.basename(path))
+
+    def after_train_epoch(self, runner) -> None:
+        with self._removing_last():
+            super().after_train_epoch(runner)
+
+    def after_train_iter(self, runner, *args, **kwargs) -> None:
+        with self._removing_last():
+            super().after_train_iter(runner, *args, **kwargs)
+
+    def after_val_epoch(self, runner, metrics: dict) -> None:
+        with self._removing_last():
+            super().after_val_epoch(runner, metrics)
+
+    @contextlib.contextmanager
+    def _removing_last(self) -> Iterator[None]:
+        backend = self.file_backend
+        if '://' in self.out_dir:
+            yield
+            return
+        self.file_backend = _RemovingLast(backend)
+        try:
+            yield
+            self.file_backend.finish()
+        finally:
+            self.file_backend = backend
+
+
+class _RemovingLast:
+    """A file backend whose removals wait for :meth:`finish`."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.waiting: Dict[str, int] = {}  # path: inode
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def remove(self, path: str) -> None:
+        self.waiting[path] = os.stat(path).st_ino
+
+    def finish(self) -> None:
+        for path, inode in self.waiting.items():
+            # a file of this name may have been written since
+            if os.path.isfile(path) and os.stat(path).st_ino == inode:
+                self.backend.remove(path)
 
 
 def _recipe(runner) -> dict:

@@ -8,6 +8,7 @@ from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
+from ..files import replacing
 from ..prompts import TemplatePrompt
 from ..registry import HOOKS
 from .feature_hook import FeatureCacheHook
@@ -130,7 +131,8 @@ class CompareZeroShotHook(Hook):
                           transform=axis.transAxes,
                           color='#1a7f37' if guess == truth else '#c0392b')
         path = osp.join(runner.work_dir, 'zero_shot_vs_coop.png')
-        figure.savefig(path, dpi=130)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=130, format='png')
         runner.logger.info(f'Picture: {path}')
 
 

@@ -69,6 +69,9 @@ def _describe_data(runner, training: bool) -> Lines:
     lines.append(('Training', text))
     if evaluated is None:
         lines.append(('Testing', 'none (--no-validate)'))
+    elif evaluated.metainfo.get('split') not in (None, 'test'):
+        lines.append(('Validation', f'{len(evaluated)} images: '
+                      f'{_range(tested)} a class; testing: none'))
     else:
         lines.append(('Held out', f'{len(evaluated)} images for testing: '
                       f'{_range(tested)} a class' + _held_out(runner)))
@@ -137,6 +140,8 @@ def _dataset(runner, name: str):
 
 def _count(dataset) -> Dict[int, int]:
     counts: Dict[int, int] = {}
+    if not hasattr(dataset, 'get_data_info'):
+        return counts  # no data set of mmengine
     for i in range(len(dataset)):
         label = dataset.get_data_info(i).get('gt_label')
         if isinstance(label, int):

@@ -120,6 +120,8 @@ class FitLoop(EpochBasedTrainLoop):
         train = gather_labelled(model, self.dataloader, folder, self.views)
         val = None if self.val_draw_loader is None else gather_labelled(
             model, self.val_draw_loader, folder)
+        for images in filter(None, (train, val)):
+            check_finite(images.views)
         runner.message_hub.update_info(
             'fitted', self._fit(model.head, train, val))
         self._iter += 1
@@ -165,8 +167,31 @@ class FitLoop(EpochBasedTrainLoop):
         with torch.random.fork_rng(
                 devices=[device] if device.type == 'cuda' else []):
             torch.manual_seed(self.runner.seed)
-            found = self.selection.fit(head, train.to(device), val, val_name,
-                                       protocol)
+            try:
+                found = self.selection.fit(head, train.to(device), val,
+                                           val_name, protocol)
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f'{type(head).__name__}: {error}') from error
+        broken = [name for name, tensor in head.learned().items()
+                  if not torch.isfinite(tensor).all()]
+        if broken:
+            raise FloatingPointError(
+                f'{type(head).__name__}: {", ".join(broken)} not finite (NaN '
+                'or infinite) after fitting. Nothing is saved.')
         return dict(
             found, cached_views=self.views if self.limited else None,
             seconds_of_training=round(time.perf_counter() - start, 3))
+
+
+def check_finite(features: torch.Tensor) -> None:
+    """Check that features have no NaN, which most solvers do not report.
+
+    Raises:
+        FloatingPointError: They have.
+    """
+    if not torch.isfinite(features).all():
+        raise FloatingPointError(
+            'image features are not finite (NaN or infinite): the weights of '
+            'the CLIP are damaged, or too large for its precision (try '
+            'model.clip.precision=fp32). Nothing is fitted.')

@@ -3,9 +3,21 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dist import collect_results
+from mmengine.evaluator import DumpResults as _DumpResults
+from mmengine.fileio import dump
 from mmpretrain.models.classifiers import ImageClassifier
 
+from ..files import replacing
 from .runner import unwrap
+
+
+class DumpResults(_DumpResults):
+    """mmengine's ``DumpResults``, whose file is whole or not there."""
+
+    def compute_metrics(self, results: list) -> dict:
+        with replacing(self.out_file_path) as temporary:
+            dump(results, str(temporary), file_format='pkl')
+        return {}
 
 
 class Prediction(NamedTuple):

@@ -3,9 +3,11 @@ import atexit
 import contextlib
 import gc
 import io
+import logging
 import os
+import sys
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -15,12 +17,15 @@ from mmengine.dist import get_world_size, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from ..checkpoints import find_last_checkpoint
 from ..clip import TowerAdapter
 from ..clip.weights import find_not_finite
 from ..config import find_model, resolve
 from ..config.arguments import check_arguments
-from ..files import remove_leftovers, replacing
+from ..files import (check_writable, explain, is_explained, is_full,
+                     remove_leftovers, replacing)
 from ..registry import DATASETS, MODELS, RUNNERS
+from ..safe_load import check_is_safe
 
 
 class QuickConfig(Config):
@@ -49,7 +54,9 @@ class FewShotRunner(Runner):
     - leaves the console to a :class:`mmcoop.ConsoleHook`, if there is one;
     - limits workers to the CPUs of a rank, and never drops the only batch;
     - loads checkpoints with ``weights_only=True`` on every mmengine;
-    - writes checkpoints and the config whole or not at all.
+    - writes checkpoints and the config whole or not at all, and resumes from
+      the last whole checkpoint (:func:`mmcoop.checkpoints.
+      find_last_checkpoint`).
 
     Attributes:
         last_checkpoint: That was saved last, or resumed from; or None.
@@ -63,6 +70,7 @@ class FewShotRunner(Runner):
         check_arguments(cfg)
         check_amp(cfg)
         check_cached_views(cfg)
+        check_writable(cfg.work_dir)
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(cfg.__dict__)
         # mmengine names logs by the second; runs may be quicker
@@ -77,25 +85,48 @@ class FewShotRunner(Runner):
         from .console_hook import is_quiet, quieten
         if is_quiet(self.cfg):
             quieten(logger)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.handleError = _LogFailure(handler)
         return logger
 
     def train(self) -> nn.Module:
-        try:
+        with self._ending_well():
             return super().train()
-        finally:
-            self._close_console()
 
     def test(self) -> dict:
-        try:
+        with self._ending_well():
             return super().test()
-        finally:
-            self._close_console()
 
-    def _close_console(self) -> None:
+    @contextlib.contextmanager
+    def _ending_well(self) -> Iterator[None]:
+        """Close the console; say what a full disk or a lost rank leaves."""
         from .console_hook import ConsoleHook
-        for hook in self._hooks:
-            if isinstance(hook, ConsoleHook):
-                hook.close()  # a bar hides the cursor
+        try:
+            yield
+        except OSError as error:
+            if not is_full(error):
+                raise
+            if not is_explained(error):
+                error = explain(error, error.filename or self.work_dir)
+            kept = 'No checkpoint was saved before.' \
+                if self.last_checkpoint is None else (
+                    f'The last whole checkpoint is {self.last_checkpoint}: '
+                    'go on from it with --resume.')
+            whole = type(error)(f'{error} {kept}')
+            whole.errno = error.errno
+            raise whole from error
+        except RuntimeError as error:
+            if not (self.distributed and is_of_lost_rank(error)):
+                raise
+            raise RuntimeError(
+                'another process of this run has ended: its own output says '
+                'why. Go on from the last checkpoint with --resume, in all '
+                f'{self.world_size} processes. [{error}]') from error
+        finally:
+            for hook in self._hooks:
+                if isinstance(hook, ConsoleHook):
+                    hook.close()  # a bar hides the cursor
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise gloo where mmengine would require CUDA."""
@@ -182,6 +213,20 @@ class FewShotRunner(Runner):
             super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
         self.last_checkpoint = os.path.join(out_dir, filename)
 
+    def load_or_resume(self) -> None:
+        """Load or resume a checkpoint; without one, a resumed run starts."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            last = find_last_checkpoint(self.work_dir)
+            if last is None:
+                self.logger.warning(f'There is no checkpoint in '
+                                    f'{self.work_dir} to resume: the run '
+                                    'starts anew.')
+            else:
+                self.logger.info(f'Resuming from {last}.')
+                self.resume(last)
+            self._has_loaded = True
+        super().load_or_resume()
+
     def resume(self, filename: str, *args, **kwargs) -> None:
         super().resume(filename, *args, **kwargs)
         self.last_checkpoint = filename
@@ -217,6 +262,27 @@ class FewShotRunner(Runner):
                 f'{filename} does not fit: {", ".join(odd[:3])}. It was '
                 'learned for other classes or another CLIP.')
         return checkpoint
+
+
+def is_of_lost_rank(error: RuntimeError) -> bool:
+    """Whether an error says that another rank is not there any more."""
+    return isinstance(error, torch.distributed.DistError) or any(
+        words in str(error) for words in (
+            'closed by peer', 'reset by peer', 'Broken pipe'))
+
+
+class _LogFailure:
+    """Say once that a log file cannot be written, and go on without."""
+
+    def __init__(self, handler: logging.FileHandler) -> None:
+        self.handler, self.said = handler, False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        if not self.said:
+            self.said = True
+            print(f'{self.handler.baseFilename} cannot be written '
+                  f'({sys.exc_info()[1]}): the run goes on without a log.',
+                  file=sys.stderr)
 
 
 def check_amp(cfg: Config) -> None:
@@ -318,45 +384,3 @@ def check_finite(content: Any, filename: Union[str, Path]) -> None:
             f'{filename}: {odd} holds NaN or infinity, as after a training '
             'that diverged. Take an earlier checkpoint, or train again with a '
             'smaller optim_wrapper.optimizer.lr.')
-
-
-def check_is_safe(filename: str) -> Any:
-    """Check that ``torch.load`` reads a file with ``weights_only=True``.
-
-    mmengine 0.11 disables this default of torch, so it is checked first.
-
-    Args:
-        filename: Path or http(s) URL of a checkpoint.
-
-    Returns:
-        What is in the file; None if there is none.
-
-    Raises:
-        ValueError: The file is damaged or holds pickled objects, or is on
-            another kind of remote storage.
-    """
-    try:
-        if filename.startswith(('http://', 'https://')):
-            return torch.hub.load_state_dict_from_url(
-                filename, map_location='cpu', weights_only=True)
-        if '://' in filename:
-            raise ValueError('copy it to this machine first, so that it can '
-                             'be looked at before it is loaded')
-        if os.path.isfile(filename):
-            return torch.load(
-                filename, map_location='cpu', weights_only=True)
-        return None
-    except Exception as error:
-        lines = str(error).strip().splitlines() or ['it is empty']
-        # torch names the object that it will not make
-        named = [line.strip() for line in lines if 'GLOBAL' in line
-                 or 'unrecognized function' in line]
-        reason = (named or lines)[0]
-        if named:
-            raise ValueError(
-                f'{filename} holds pickled objects beside tensors, and '
-                "reading those runs their maker's code; mmcoop's own "
-                f'checkpoints hold none. [{reason}]') from error
-        raise ValueError(
-            f'{filename} is damaged or no checkpoint: '
-            f'{type(error).__name__}: {reason}') from error

@@ -95,8 +95,10 @@ class TemperatureHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         about = checkpoint.get('meta', {}).get('mmcoop') or {}
         temperature = about.get('temperature')
-        if isinstance(temperature, float):
+        if self.enable and isinstance(temperature, float):
             unwrap(runner.model).head.temperature = temperature
+            add_to_result(runner, temperature=temperature,
+                          temperature_fitted_on='images of its training')
 
     def before_val_epoch(self, runner) -> None:
         if self._is_fitted(runner):
@@ -108,10 +110,21 @@ class TemperatureHook(Hook):
             self._collector.add(outputs)
 
     def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
+        self._compare(runner, runner.val_loop)
+
+    before_test_epoch = before_val_epoch
+    after_test_iter = after_val_iter
+
+    def after_test_epoch(self, runner, metrics: Optional[dict] = None
+                         ) -> None:
+        self._compare(runner, runner.test_loop)
+
+    def _compare(self, runner, loop) -> None:
+        """Tell the calibration error with and without the temperature."""
         if not self._is_fitted(runner):
             return
-        found = self._collector.gather(len(runner.val_dataloader.dataset))
-        if found is None:  # not rank 0
+        found = self._collector.gather(len(loop.dataloader.dataset))
+        if not found:  # not rank 0
             return
         _, label, predicted, before, after = zip(*found)
         right = torch.tensor(label) == torch.tensor(predicted)

@@ -23,7 +23,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..files import replacing
+from ..files import remove_leftovers, replacing
 
 if TYPE_CHECKING:  # importing it takes a second: tools/feature_cache.py
     import torch
@@ -56,6 +56,7 @@ class FeatureStore:
         self.used = []  # parts that were read or written
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
             if not (folder / META).exists():
                 text = json.dumps(
                     dict(meta, made=time.strftime('%Y-%m-%d')), indent=1)

@@ -58,8 +58,31 @@ class RecordedHead(ClsHead):
 
 
 def read_record(tensor: torch.Tensor) -> dict:
-    """The record in a state dict's uint8 tensor."""
-    return json.loads(bytes(tensor.cpu().tolist()))
+    """The record in a state dict's uint8 tensor.
+
+    Raises:
+        ValueError: There is none in it, or it is of a later version.
+    """
+    try:
+        if tensor.dtype != torch.uint8 or tensor.ndim != 1:
+            raise ValueError('it is no text')
+        record = json.loads(bytes(tensor.cpu().tolist()))
+        later = record['format'] > FORMAT
+    except (ValueError, LookupError, TypeError, AttributeError,
+            RecursionError) as error:
+        raise damaged_record(error) from error
+    if later:
+        raise ValueError(
+            f'this checkpoint has format {record["format"]}, this mmcoop '
+            f'reads up to {FORMAT}: update mmcoop.')
+    return record
+
+
+def damaged_record(error: Exception) -> ValueError:
+    """What to raise where a record has not the fields that it should."""
+    return ValueError(
+        'the record of this checkpoint, of its prompt, tower and classes, is '
+        f'damaged ({type(error).__name__}: {error}): take another copy of it.')
 
 
 def shorten(names: Sequence[str], what: str = ' classes') -> str:
@@ -87,8 +110,7 @@ def _load_record(head: RecordedHead, state_dict: dict, prefix: str,
                 f'({", ".join(learned)} is missing): mmcoop did not make it.')
         return
     record = read_record(raw)
-    if record['format'] > FORMAT:
-        raise ValueError(
-            f'this checkpoint has format {record["format"]}, this mmcoop '
-            f'reads up to {FORMAT}: update mmcoop.')
-    head.check_record(record, learned)
+    try:
+        head.check_record(record, learned)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise damaged_record(error) from error

@@ -1,13 +1,13 @@
 """The learned context of a checkpoint, as class features for other heads."""
 import os
-from typing import Any
 
-import torch
 import torch.nn as nn
 
+from ..checkpoints import find_last_checkpoint
 from ..clip import TextTower
 from ..prompts import ContextPrompt
 from ..registry import MODELS
+from ..safe_load import check_is_safe
 from .record import KEY, read_record
 
 PREFIX = 'head.'
@@ -28,8 +28,7 @@ class SavedPrompt(ContextPrompt):
 
     def __init__(self, checkpoint: str) -> None:
         if os.path.isdir(checkpoint):
-            from mmengine.runner import find_latest_checkpoint
-            found = find_latest_checkpoint(checkpoint)
+            found = find_last_checkpoint(checkpoint)
             if found is None:
                 raise ValueError(f'there is no checkpoint in {checkpoint} '
                                  '(model.head.prompt.checkpoint).')
@@ -37,27 +36,33 @@ class SavedPrompt(ContextPrompt):
         if not os.path.isfile(checkpoint):
             raise ValueError(f'there is no checkpoint {checkpoint} '
                              '(model.head.prompt.checkpoint).')
-        state: Any = torch.load(checkpoint, map_location='cpu',
-                                weights_only=True)
-        state = state.get('state_dict', state)
-        record = read_record(state[PREFIX + KEY]) \
-            if PREFIX + KEY in state else {}
-        settings = dict(record.get('prompt') or {})
-        # that of a head which was fitted on a saved context holds it too
-        if settings.pop('type', None) not in ('ContextPrompt', 'SavedPrompt'):
-            raise ValueError(
-                f'{checkpoint} holds no context of CoOp, KgCoOp or ProGrad, '
-                'whose class features are the same for all images '
-                '(model.head.prompt.checkpoint).')
-        super().__init__(**settings)
-        self.checkpoint, self.record = checkpoint, record
-        self.saved = state[f'{PREFIX}prompt.ctx']
+        content = check_is_safe(checkpoint)
+        state = content.get('state_dict', content) \
+            if isinstance(content, dict) else {}
+        try:
+            record = read_record(state[PREFIX + KEY]) \
+                if PREFIX + KEY in state else {}
+            settings = dict(record.get('prompt') or {})
+            # that of a head which was fitted on a saved context holds it too
+            if settings.pop('type', None) not in ('ContextPrompt',
+                                                  'SavedPrompt'):
+                raise ValueError(
+                    'it holds no context of CoOp, KgCoOp or ProGrad, whose '
+                    'class features are the same for all images')
+            super().__init__(**settings)
+            self.checkpoint = checkpoint
+            self.saved = state[f'{PREFIX}prompt.ctx']
+            self.fingerprint = record['tower_fingerprint']
+            self.tower = record['tower']
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f'{checkpoint} (model.head.prompt.checkpoint): '
+                             f'{error}') from error
 
     def setup(self, tower: TextTower) -> None:
-        if tower.fingerprint() != self.record['tower_fingerprint']:
+        if tower.fingerprint() != self.fingerprint:
             raise ValueError(
                 f'{self.checkpoint} was learned for the text tower of '
-                f'{self.record["tower"]}, the model has {tower.name}: set '
+                f'{self.tower}, the model has {tower.name}: set '
                 "model.clip as in that run's config.")
         super().setup(tower)
         self.ctx = nn.Parameter(self.saved, requires_grad=False)

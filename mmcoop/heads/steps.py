@@ -29,6 +29,9 @@ def minimize(parameters: Iterable[torch.Tensor], optimizer: dict,
 
     Returns:
         The last loss.
+
+    Raises:
+        FloatingPointError: A loss is NaN or infinite.
     """
     parameters = list(parameters)
     optim = OPTIMIZERS.build(dict(optimizer, params=parameters))
@@ -41,6 +44,11 @@ def minimize(parameters: Iterable[torch.Tensor], optimizer: dict,
         optim.zero_grad()
         with torch.enable_grad():
             value = loss(*batch)
+        if not torch.isfinite(value):
+            raise FloatingPointError(
+                f'the loss is {value.item()} in step {step + 1} of {total}, '
+                f"learning rate {optim.param_groups[0]['lr']:g}; try a "
+                'smaller one.')
         value.backward()
         optim.step()
         if after is not None:

@@ -14,12 +14,12 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
 from ..engine.method_name import name_method
-from ..engine.runner import check_is_safe
 from ..heads import PromptLearnerHead, read_record
 from ..heads.record import KEY
 from ..prompts import ContextPrompt
 from ..prompts.nearest_words import nearest_words
 from ..registry import MODELS
+from ..safe_load import check_is_safe
 
 PHRASE = 'a photo of a'
 SHOWN = 3  # classes of a class-specific context, if none are asked for
@@ -139,9 +139,10 @@ def read_prompt(cfg: Config,
 
 def _record_of(checkpoint: str) -> dict:
     """What a checkpoint says of its prompt and its classes."""
-    check_is_safe(checkpoint)
-    state = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    record = state.get('state_dict', state).get(f'head.{KEY}')
+    content = check_is_safe(checkpoint)
+    state = content.get('state_dict', content) \
+        if isinstance(content, dict) else None
+    record = state.get(f'head.{KEY}') if isinstance(state, dict) else None
     if record is None:
         raise ValueError(f'{checkpoint} holds no record of its prompt and '
                          'class names: mmcoop did not make it.')

@@ -123,7 +123,8 @@ class ReportHook(Hook):
 
 def describe_preprocessing(runner, dataset: Any) -> str:
     """How images are made ready, in a line."""
-    text = summarize(dataset.pipeline.transforms)
+    pipeline = getattr(dataset, 'pipeline', None)  # a wrapper has none
+    text = summarize(pipeline.transforms) if pipeline else 'own'
     preprocessor = unwrap(runner.model).data_preprocessor
     for name in ('mean', 'std'):
         value = getattr(preprocessor, name, None)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # no global state, no display
 
 from ..datasets.loading import LoadImage
+from ..files import replacing
 from .predictions import Predicted
 
 DPI = 130
@@ -140,7 +141,8 @@ def file_uri(path: Path) -> str:
 
 def save(figure: Figure, path: Path) -> Path:
     """Save a figure as PNG."""
-    figure.savefig(path, dpi=DPI, facecolor='white')
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, facecolor='white', format='png')
     return path
 
 

@@ -4,6 +4,7 @@ from typing import Dict, List, Optional, Sequence, Union
 
 from matplotlib.figure import Figure
 
+from ..files import replacing
 from ..methods import AVERAGE, find_method
 from .names import (SOURCE, TARGETS, backbone_title, dataset_title,
                     method_title, shots_title)
@@ -33,7 +34,8 @@ def draw(kind: str, records: Sequence[Record],
     paths = []
     for name, figure in figures(kind, records).items():
         paths.append(Path(folder) / f'{name}.png')
-        figure.savefig(paths[-1], dpi=DPI)
+        with replacing(paths[-1]) as temporary:
+            figure.savefig(temporary, dpi=DPI, format='png')
     return paths
 
 

@@ -4,6 +4,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import List, Sequence
 
+from ..files import replacing
 from .names import backbone_title, dataset_title
 from .table import Table
 
@@ -16,16 +17,19 @@ def words_table(folders: Sequence[Path]) -> Table:
             written into each.
     """
     from mmengine.config import Config
-    from mmengine.runner import find_latest_checkpoint
 
+    from ..checkpoints import find_last_checkpoint
     from ..protocol.read_prompt import read_prompt
     columns: List[List[str]] = []
     header, titles = ['#'], set()
     for folder in folders:
         result = json.loads((folder / 'result.json').read_text())
-        report = read_prompt(Config.fromfile(result['config']),
-                             find_latest_checkpoint(str(folder)))
-        (folder / 'words.json').write_text(json.dumps(report, indent=1))
+        # beside the result, wherever the folder is now
+        config = folder / Path(result['config']).name
+        report = read_prompt(Config.fromfile(config),
+                             find_last_checkpoint(folder))
+        with replacing(folder / 'words.json') as temporary:
+            temporary.write_text(json.dumps(report, indent=1))
         titles.add(backbone_title(result['clip']))
         for context in report['contexts']:
             name = (f'{dataset_title(result["dataset"])}, '

@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import List, Sequence, Union
 
+from ..files import replacing
 from .records import Record
 from .table import Table
 from .tables import table
@@ -38,9 +39,14 @@ def write_tables(kind: str, tables: Sequence[Table],
     parts += [f'![{path.stem}]({path.name})\n' for path in pictures]
     parts += [part.markdown() for part in tables]
     report = folder / f'{kind}.md'
-    report.write_text('\n'.join(parts), encoding='utf-8')
+    _write(report, '\n'.join(parts))
     sheets = []
     for part in tables:
         sheets.append(folder / f'{part.name}.csv')
-        sheets[-1].write_text(part.csv(), encoding='utf-8')
+        _write(sheets[-1], part.csv())
     return [report, *sheets, *pictures]
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')

@@ -183,8 +183,12 @@ def test_photos_are_loaded_as_viewers_show_them(tmp_path):
         assert results['img'].shape[:2] == shape
     hidden = Image.new('RGBA', (4, 4), (200, 0, 0, 0))  # red, invisible
     hidden.putpixel((0, 0), (0, 0, 200, 255))
-    for mode, name in (('RGBA', 'logo.png'), ('P', 'logo.gif')):
-        hidden.convert(mode).save(tmp_path / name)
+    hidden.save(tmp_path / 'logo.png')
+    indexed = Image.new('P', (4, 4), 0)
+    indexed.putpalette([200, 0, 0, 0, 0, 200])
+    indexed.putpixel((0, 0), 1)
+    indexed.save(tmp_path / 'logo.gif', transparency=0)
+    for name in ('logo.png', 'logo.gif'):
         image = load(dict(img_path=str(tmp_path / name)))['img']
         assert (image[1:] == 255).all() and image[0, 0, 0] > 150, name
     plain = TRANSFORMS.build(dict(type='mmcoop.LoadImage'))

@@ -16,8 +16,8 @@ def config(tmp_path, photos, small_clip, monkeypatch):
     monkeypatch.setenv('MMCOOP_CACHE', str(tmp_path / 'cache'))
 
     def make(**options):
-        # of a temperature: images of its own, which tests here do not count
-        options = {'calibrate': False, **options}
+        # they encode images too, which tests here do not count
+        options = {'calibrate': False, 'report': False, **options}
         return custom_config(tmp_path, photos, small_clip, **options)
 
     return make

@@ -82,7 +82,7 @@ def test_a_terminal_and_an_error(config, shown, monkeypatch):
 
 def test_other_ranks_say_nothing(config, capsys, monkeypatch):
     monkeypatch.setattr(console_hook, 'is_main_process', lambda: False)
-    RUNNERS.build(config(max_epochs=1, report=False, **{
+    RUNNERS.build(config(max_epochs=1, **{
         f'model.clip.{name}': [.5, .5, .5] for name in ('mean', 'std')
     })).train()  # else a warning, which the first rank alone gives
     assert capsys.readouterr().out == ''

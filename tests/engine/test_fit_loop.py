@@ -138,3 +138,34 @@ def test_an_error_of_the_first_rank_ends_all(config, tmp_path):
     assert done.returncode != 0
     assert 'at least 2 classes' in done.stderr
     assert 'rank 0 could not fit: ValueError' in done.stderr
+
+
+def test_numbers_that_are_none_are_not_saved(config, monkeypatch, tmp_path):
+    """NaN in the features, in a step, in what is learned."""
+    from mmcoop.engine import fit_loop
+
+    def learn(self, train, C):
+        raise FloatingPointError('the loss is nan in step 3 of 5')
+
+    def spoil(self, train, C):
+        self.assign('weight', torch.full((3, 32), torch.nan))
+        self.converged = True
+
+    def gather(*args):
+        images = found(*args)
+        images.views[0, 0, 0] = torch.inf
+        return images
+
+    found = fit_loop.gather_labelled
+    for name, place, replacement, message in (
+            ('learn', LinearProbeHead, learn,
+             'LinearProbeHead: the loss is nan in step 3 of 5'),
+            ('learn', LinearProbeHead, spoil,
+             'LinearProbeHead: weight not finite'),
+            ('gather_labelled', fit_loop, gather,
+             'image features are not finite.*weights of the CLIP')):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, replacement)
+            with pytest.raises(FloatingPointError, match=message):
+                RUNNERS.build(config()).train()
+        assert not list((tmp_path / 'work').glob('*.pth'))

@@ -9,7 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmcoop import resolve
-from mmcoop.engine.runner import check_is_safe
+from mmcoop.safe_load import check_is_safe
 
 from ..conftest import custom_config
 

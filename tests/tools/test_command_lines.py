@@ -40,7 +40,10 @@ def run(tmp_path_factory, small_clip):
     done = tool('train.py', CONFIG, '--work-dir', work, '--cfg-options',
                 *options, 'shots=2', 'seed=3', 'max_epochs=3')
     assert done.returncode == 0, done.stderr[-3000:]
-    assert 'Epoch(train) [3][1/1]' in done.stdout  # progress in short runs
+    assert 'training: 3 epochs, loss' in done.stdout
+    assert len(done.stdout.splitlines()) < 30  # all else is in the log file
+    log, = work.glob('*/*.log')
+    assert 'Epoch(train) [3][1/1]' in log.read_text()
     assert 'leaked' not in done.stdout + done.stderr  # frozen garbage
     return work, options
 

@@ -42,8 +42,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     if args.top < 1:
         parser.error(f'--top {args.top}: one word at least')
     if osp.isdir(args.checkpoint):
-        from mmengine.runner import find_latest_checkpoint
-        args.checkpoint = find_latest_checkpoint(args.checkpoint) or \
+        from mmcoop.checkpoints import find_last_checkpoint
+        args.checkpoint = find_last_checkpoint(args.checkpoint) or \
             osp.join(args.checkpoint, 'epoch_*.pth')
     if not osp.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
@@ -62,6 +62,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from mmcoop.command_line import merge_options, parse_values
     from mmcoop.config import resolve
+    from mmcoop.files import replacing
     from mmcoop.protocol.read_prompt import as_tables, read_prompt
     cfg = Config.fromfile(args.config)
     merge_options(cfg, parse_values(args.cfg_options))
@@ -76,8 +77,9 @@ def main(argv: Optional[List[str]] = None) -> None:
             and left:
         print(f'\n{left} more classes have contexts of their own: --classes '
               'NAME ... chooses.')
-    dump(dict(config=args.config, checkpoint=args.checkpoint, **report),
-         args.out, file_format='json', indent=1)
+    with replacing(args.out) as temporary:
+        dump(dict(config=args.config, checkpoint=args.checkpoint, **report),
+             str(temporary), file_format='json', indent=1)
     print(f'\nWritten: {args.out}')
 
 

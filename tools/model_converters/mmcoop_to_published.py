@@ -41,7 +41,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     import mmcoop
     from mmcoop.apis import to_published, write_published
     from mmcoop.apis.load import find_checkpoint
-    from mmcoop.engine.runner import check_is_safe
+    from mmcoop.safe_load import check_is_safe
     try:
         path = find_checkpoint(args.checkpoint)
         meta = check_is_safe(str(path)).get('meta', {})
