@@ -65,8 +65,10 @@ CONFIGS = [
         'dataset=folder', 'cached_views=2', config=next(
             box.configs.glob('maple/*.py'))), 'cached_views=2',
      'not possible'),
-    ('mixed precision without a GPU', train(flags=('--amp', )), 'GPU'),
 ]
+if not torch.cuda.is_available():
+    CONFIGS.append(('mixed precision without a GPU',
+                    train(flags=('--amp', )), 'GPU'))
 
 
 def checkpoint(edit=None, content=None):

@@ -179,10 +179,6 @@ def test_bad(case, box, built, feature_cache):
         box.clip['pretrained']).parent
     before = snapshot(*places)
     code, lines, out = run_tool(*line)
-    if 'SURVEY' in os.environ:
-        with open('/tmp/w/input/survey.txt', 'a') as file:
-            print('###', *case[:2], code, len(built), *lines[-2:], sep='\n  ',
-                  file=file)
     after = snapshot(*places)
     assert code in (1, 2)
     assert {path: after.get(path) for path in before} == before
@@ -243,30 +239,29 @@ def test_links_that_go_round(box):
         (inner / name).symlink_to(target)
     assert len(predicted(box, 'photos')) == 12
     assert len(predicted(box, 'photos/**/*.png')) == 12
-    code, lines, _ = run_tool(*box.train())
+    code, lines, _ = run_tool(*box.train('report=False'))
     assert code == 0, lines
     result = json.loads(Path('work/result.json').read_text())
     assert result['num_images'] == 6
 
 
-@pytest.mark.parametrize('classes', [
-    ('☃', '🦊🐺', '!?'), ('red fox', "<script>alert('x')", '犬 & кот'),
-    ('CON', '-rf', '${HOME}')], ids=['signs', 'scripts', 'shell'])
-def test_class_names_that_are_names(box, classes):
-    """Folders in folders, with a picture whose folder is named as one."""
+def test_class_names_that_are_names(box):
+    """Any sign but those of control; a folder is named as a picture."""
+    classes = ('☃', '🦊🐺', '!?', 'red fox', "<script>alert('x')",
+               '犬 & кот', 'CON', '-rf', '${HOME}')
     shutil.rmtree(box.photos)
     for label, name in enumerate(classes):
         for i in range(4):
             box.write(f'photos/{name}/in here.jpg/{i}.png',
-                      bad_data.encode('PNG', shade=label))
+                      bad_data.encode('PNG', shade=label % 3))
     code, lines, _ = run_tool(*box.train())
     assert code == 0, lines
     result = json.loads(Path('work/result.json').read_text())
-    assert result['num_classes'] == 3 and result['num_images'] == 6
+    assert result['num_classes'] == 9 and result['num_images'] == 18
     page = Path('work/report.html').read_text(encoding='utf-8')
     assert '<script>alert' not in page
     found = predicted(box, 'photos', run='work')
-    assert len(found) == 12
+    assert len(found) == 36
     assert {label for label, _ in found.values()} <= set(classes)
 
 
@@ -276,7 +271,7 @@ def test_a_list_from_anywhere(box):
         f'../photos/grass/{i}.png;Größe' for i in range(4)]
     path = box.write('lists/x.csv', '\ufeffDatei;label\n'.replace(
         'Datei', 'file') + '\r\n'.join(rows))
-    code, lines, _ = run_tool(*box.train(f'data_root={path}'))
+    code, lines, _ = run_tool(*box.train(f'data_root={path}', 'report=False'))
     assert code == 0, lines
     result = json.loads(Path('work/result.json').read_text())
     assert result['num_classes'] == 2 and result['num_images'] == 4
@@ -297,7 +292,8 @@ def test_unreadable_images_can_be_left_out(box, monkeypatch):
     monkeypatch.setattr(images, 'read_image', refuse)
     code, lines, _ = run_tool(*box.train('shots=16'))
     assert code == 1 and 'images cannot be read' in lines[-1]
-    code, lines, _ = run_tool(*box.train('shots=16', 'unreadable=skip'))
+    code, lines, _ = run_tool(*box.train(
+        'shots=16', 'unreadable=skip', 'report=False'))
     assert code == 0, lines
     log = max(Path('work').glob('*/*.log')).read_text()
     for words in ('cut.jpg: ', '900000000 pixels', 'a pipe or a device',
