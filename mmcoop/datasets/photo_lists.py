@@ -200,10 +200,12 @@ def check_distinct(names: Mapping[object, str], where: str) -> None:
             raise ValueError(
                 f'{where}: the name {name!r} has control characters or bytes '
                 'that are no text; rename it.')
-        if said in owner:
-            other = owner[said]
+        other = owner.setdefault(said, key)
+        if other != key:
+            first, second = (
+                names[one] if one == names[one] or isinstance(one, int)
+                else f'{one} ({names[one]})' for one in (other, key))
             raise ValueError(
-                f'{where}: the classes {other!r} ({names[other]}) and {key!r} '
-                f'({name}) have the same name: it must differ in more than '
-                'capitals and "_"; rename one.')
-        owner[said] = key
+                f'{where}: {first} and {second} have the same name, and '
+                'nothing could tell them apart: names must differ in more '
+                'than capitals and "_"; rename one.')

@@ -259,7 +259,7 @@ SPLITS = [
     ('a word for a label', first(1, 'one'), FILE, "'one'"),
     ('a half for a label', first(1, 0.5), FILE, '0.5'),
     ('infinity for a label', first(1, float('inf')), FILE, 'inf'),
-    ('a negative label', first(1, -1), FILE, 'labels are not 0 to'),
+    ('a negative label', first(1, -1), FILE, '-1'),
     ('a gap in the labels', first(1, 7), FILE, '7'),
     ('two names of a label', first(2, 'Lake'), FILE, 'Lake'),
     ('a number for a name', first(2, 5), FILE, '5'),

@@ -118,7 +118,7 @@ def test_other_classes(predict, tmp_path):
             } == {'ein Fuchs', 'Schnee'}
     with pytest.raises(ValueError, match='1 class name'):
         read_names(['cat'])
-    with pytest.raises(ValueError, match='differ: cat'):
+    with pytest.raises(ValueError, match='cat and cat have'):
         read_names(['cat', 'dog', 'cat'])
 
 
