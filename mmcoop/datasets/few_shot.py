@@ -78,6 +78,9 @@ class FewShotDataset(DerivedDataset):
             raise ValueError(
                 f'shots={shots}: a whole number of at least 1 is needed; '
                 'None takes all images.')
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f'seed={seed!r}: a whole number is needed; it '
+                             'draws the images, the same in every process.')
         check_unreadable(unreadable)
         check_class_subset(class_subset)
         label_noise = dict(label_noise or {})

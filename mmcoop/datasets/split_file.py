@@ -87,7 +87,8 @@ def _check_triple(item: Any) -> Tuple[str, int, str]:
     path, label, name = item
     number = str(label).removesuffix('.0')  # also 3.0 and "3"
     if not isinstance(item, list) or not isinstance(path, str) or \
-            not isinstance(name, str) or not number.isdecimal():
+            not isinstance(name, str) or \
+            not number.removeprefix('-').isdecimal():  # told later if below 0
         raise TypeError(f'not [path, label, class name]: {item!r:.100}')
     if not name.replace('_', ' ').strip():
         raise ValueError(f'{path}: the class {label} has an empty name')

@@ -33,7 +33,7 @@ def test_two_ranks_are_one_process(tmp_path, small_clip, monkeypatch):
     photos = make_photos(tmp_path / 'photos',
                          {'red_fox': 7, 'snow': 7, 'grass': 8})
     # few steps: rounding grows a thousandfold in six epochs on this CLIP
-    options = dict(cached_views=2, max_epochs=3, shots=4)
+    options = dict(cached_views=2, max_epochs=3, shots=4, calibrate=False)
     monkeypatch.setenv('MMCOOP_CACHE', str(tmp_path / 'one'))
     runner = RUNNERS.build(custom_config(
         tmp_path, photos, small_clip, **options,
