@@ -141,7 +141,7 @@ def read_record(content: Any, path: Path) -> dict:
                 ', as checkpoints of mmcoop runs do (by SafeCheckpointHook, '
                 'which configs/_base_/default_runtime.py sets).'))
     for key, kind in FIELDS.items():
-        if not isinstance(record.get(key), kind):
+        if key not in record or not isinstance(record[key], kind):
             raise ValueError(f'{path} is damaged: its record (meta.{KEY}) has '
                              f'{key}={record.get(key)!r:.100}.')
     if record['temperature'] is not None and not 0 < record['temperature'] \

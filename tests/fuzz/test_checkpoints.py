@@ -86,6 +86,15 @@ def test_record_in_the_state_dict(checkpoint, tmp_path, canary):
     run()
 
 
+@pytest.mark.parametrize('key', ['temperature', 'image_tower', 'model'])
+def test_a_field_is_missing(checkpoint, tmp_path, key):
+    content = torch.load(checkpoint, weights_only=True)
+    del content['meta']['mmcoop'][key]
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match=f'is damaged: .*{key}'):
+        mmcoop.load(tmp_path / 'x.pth', device='cpu')
+
+
 @pytest.mark.parametrize('value', [
     torch.tensor(10**12), torch.ones(2, 2, dtype=torch.uint8), 'text', None])
 def test_a_record_that_is_no_tensor_of_text(checkpoint, value):
