@@ -25,6 +25,11 @@ def needs_shared(name: str) -> pytest.MarkDecorator:
         reason=f'needs {name}, not part of the project, in ../shared/data')
 
 
+# what takes long and proves little more than its neighbours
+nightly = pytest.mark.skipif(os.environ.get('MMCOOP_NIGHTLY') != '1',
+                             reason='MMCOOP_NIGHTLY=1 runs it')
+
+
 @pytest.fixture(autouse=True)
 def default_scope():
     """Each test starts with mmpretrain's scope and leaves none behind."""

@@ -9,7 +9,7 @@ from mmengine.registry import RUNNERS
 
 from mmcoop.demo.world import CAPTIONS, CLASSES, HELD_OUT, TARGET, render
 
-from .conftest import ROOT
+from .conftest import ROOT, nightly
 
 
 def test_the_world_is_a_function_of_its_seeds():
@@ -31,7 +31,7 @@ def test_train_and_test_images_are_apart():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('seed', [1, 2])
+@pytest.mark.parametrize('seed', [1, pytest.param(2, marks=nightly)])
 def test_coop_learns(tmp_path, seed):
     """Held-out images, and both prompts through the same towers."""
     cfg = Config.fromfile(ROOT / 'configs/coop/coop_demo.py')

@@ -116,8 +116,8 @@ def test_trained_and_tested(outside, tool, options, small_clip):
     options += [f'model.clip.model_name={small_clip["model_name"]}',
                 'dataset=eurosat', 'shots=1']
     work = outside / 'work'
-    out = tool('train', outside / 'configs/scaled/scaled.py', '--work-dir',
-               work, *options)
+    out = tool('train', outside / 'configs/scaled/scaled.py', '--verbose',
+               '--work-dir', work, *options)
     assert 'loss_pulltowords' in out and 'loss_cls' in out
     result = json.loads((work / 'result.json').read_text())
     assert result['method'] == 'scaled'

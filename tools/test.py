@@ -102,6 +102,8 @@ def add_tta(cfg: 'Config') -> None:
         type='mmpretrain.AverageClsScoreTTA')
     cfg.model = ConfigDict(**tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
+    # a page is of the plain model, which sees one view of an image
+    (cfg.get('default_hooks') or {}).pop('report', None)
     cfg.custom_hooks = [*cfg.get('custom_hooks', ()),
                         dict(type='mmcoop.AdaptationHook')]
 

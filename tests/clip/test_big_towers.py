@@ -13,6 +13,8 @@ from open_clip.pretrained import get_pretrained_cfg
 
 from mmcoop.clip import load_clip, loading, read_architecture
 
+from ..conftest import nightly
+
 INCEPTION, OPENAI = (0.5, 0.5, 0.5), open_clip.OPENAI_DATASET_MEAN
 NAMES = ['snow leopard', 'fox', 'wild cat (felis silvestris)']
 
@@ -49,7 +51,8 @@ def build(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize('name,tag,size,mean,width', [
     ('ViT-L-14', 'laion2b_s32b_b82k', 224, INCEPTION, 768),
-    ('ViT-H-14', 'laion2b_s32b_b79k', 224, OPENAI, 1024),
+    pytest.param('ViT-H-14', 'laion2b_s32b_b79k', 224, OPENAI, 1024,
+                 marks=nightly),  # 5 GB of memory
     ('EVA02-L-14-336', 'merged2b_s6b_b61k', 336, OPENAI, 768),
 ])
 def test_big_tower(build, name, tag, size, mean, width):

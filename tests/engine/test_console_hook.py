@@ -72,7 +72,7 @@ def test_a_terminal_and_an_error(config, shown, monkeypatch):
     with pytest.raises(RuntimeError, match='no more'):
         runner.train()
     text = shown.file.getvalue()
-    assert 'epoch 1 of 2, loss' in text and 'left' in text
+    assert 'of 2, loss' in text and 'left' in text
     assert text.count('Warning: mind [bold]this[/bold]') == 1
     assert 'unseen' not in text
     assert text.count('\x1b[?25l') == text.count('\x1b[?25h') > 0

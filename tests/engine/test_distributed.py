@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmcoop.methods import get_method
 
-from ..conftest import ROOT, custom_config, make_photos
+from ..conftest import ROOT, custom_config, make_photos, nightly
 
 CLASSES = {'red_fox': 9, 'snow': 9, 'grass': 9, 'jack-o-lantern': 9,
            'a very old steam engine': 9}
@@ -76,10 +76,14 @@ def test_equals_one_process(tmp_path, small_clip, class_specific):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name,options', [
-    ('cocoop', {'model.head.text_memory': 1e-3}), ('prograd', {}),
-    ('promptsrc', {'model.head.prompt.depth': 2,
-                   'model.head.prompt.visual_depth': 1}),
-    ('clip-lora', {'model.tower_adapter.dropout': 0.}), ('2sfs', {})])
+    ('cocoop', {'model.head.text_memory': 1e-3}),
+    pytest.param('prograd', {}, marks=nightly),
+    pytest.param('promptsrc', {'model.head.prompt.depth': 2,
+                               'model.head.prompt.visual_depth': 1},
+                 marks=nightly),
+    pytest.param('clip-lora', {'model.tower_adapter.dropout': 0.},
+                 marks=nightly),
+    ('2sfs', {})])
 def test_other_methods_equal_one_process(tmp_path, deep_clip, name, options):
     photos, ends = make_photos(tmp_path / 'photos', CLASSES), []
     for world_size in (1, 2):

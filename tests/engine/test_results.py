@@ -44,6 +44,7 @@ def test_selection_is_on_validation_images_and_said(tmp_path, photos,
 
 def test_peak_memory_is_that_of_the_run():
     """Many runs in one process: a large one leaves no mark on the next."""
+    reset_peak_memory()
     before = peak_memory_mib()['host']
     large = np.ones(100 * 2**20 // 8)
     after = peak_memory_mib()['host']

@@ -70,7 +70,11 @@ class Server:
 
     def close(self) -> None:
         self.process.stdin.close()
-        self.process.wait(timeout=20)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:  # on a busy machine
+            self.process.kill()
+            self.process.wait()
 
 
 class Watch:

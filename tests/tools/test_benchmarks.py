@@ -9,7 +9,7 @@ import torch
 from ..conftest import ROOT
 
 SCRIPTS = {
-    'text_step.py': ['--classes', '4'],
+    'text_step.py': ['--classes', '4', '--only', 'unified'],
     'tpt_step.py': ['--classes', '4'],
     'training_step.py': ['--plain-classes', '3'],
     'many_classes.py': ['--classes', '5', '300', '--text-memory', '0.001'],

@@ -23,7 +23,8 @@ def check(monkeypatch, capsys):
         status = runpy.run_path(TOOL)['main']()
         shown = capsys.readouterr()
         table = dict(re.split('  +', line, maxsplit=1)
-                     for line in shown.out.split('\n\n')[0].splitlines())
+                     for line in shown.out.split('\n\n')[0].splitlines()
+                     if not line.startswith('Warning: '))
         return status, table, shown.out + shown.err
 
     return run
