@@ -43,6 +43,8 @@ def test_selection_is_on_validation_images_and_said(tmp_path, photos,
 
 
 PEAKS = '''
+import numpy as np
+from mmcoop.engine.result_hook import peak_memory_mib, reset_peak_memory
 before = peak_memory_mib()['host']
 large = np.ones(100 * 2**20 // 8)
 after = peak_memory_mib()['host']
