@@ -1,6 +1,6 @@
 """Read the weights of a CLIP from a file, without unpickling objects."""
 import os
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 import torch
 
@@ -52,8 +52,8 @@ def read_state_dict(path: str) -> Tuple[Dict[str, torch.Tensor], bool]:
         raise CLIPLoadError(f'{path} holds no tensors: it is not a CLIP.')
     odd = find_not_finite(state)
     if odd:
-        raise CLIPLoadError(f'{path}: {odd} holds NaN or infinity, so nothing '
-                            'can be computed with it. Fetch it again.')
+        raise CLIPLoadError(f'{path}: {odd[0]} holds NaN or infinity, so '
+                            'nothing can be computed with it. Fetch it again.')
     if 'backbone.layers.0.attn.qkv.weight' in state:
         raise CLIPLoadError(
             f'{path} holds an image tower of mmpretrain alone. Its model zoo '
@@ -64,13 +64,12 @@ def read_state_dict(path: str) -> Tuple[Dict[str, torch.Tensor], bool]:
     return state, is_archive
 
 
-def find_not_finite(state: Dict[str, torch.Tensor]) -> Optional[str]:
-    """The name of a tensor with NaN or infinity in it, if there is one."""
-    return next((
-        name for name, value in state.items()
-        if torch.is_tensor(value) and value.is_floating_point()
-        and not name.endswith('attn_mask')  # -inf is what masks
-        and not value.isfinite().all()), None)
+def find_not_finite(state: Dict[str, torch.Tensor]) -> List[str]:
+    """Names of the tensors that hold NaN or infinity."""
+    return [name for name, value in state.items()
+            if torch.is_tensor(value) and value.is_floating_point()
+            and not name.endswith('attn_mask')  # -inf is what masks
+            and not value.isfinite().all()]
 
 
 def _only_tensors(content: Any) -> Dict[str, torch.Tensor]:

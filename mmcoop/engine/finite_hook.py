@@ -1,9 +1,9 @@
 """A run whose numbers are no numbers any more stops at once."""
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
-import torch
 from mmengine.hooks import Hook
 
+from ..clip.weights import find_not_finite
 from ..registry import HOOKS
 
 
@@ -37,9 +37,7 @@ class FiniteLossHook(Hook):
                 f'{runner.epoch + 1}'))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        broken: List[str] = [
-            name for name, value in checkpoint['state_dict'].items()
-            if value.is_floating_point() and not torch.isfinite(value).all()]
+        broken = find_not_finite(checkpoint['state_dict'])
         if broken:
             raise FloatingPointError(_message(
                 runner, f'{", ".join(broken[:3])} not finite after iteration '

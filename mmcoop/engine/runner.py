@@ -378,9 +378,9 @@ def check_finite(content: Any, filename: Union[str, Path]) -> None:
     """Raise ValueError if a checkpoint holds NaN or infinity."""
     state = content.get('state_dict', content) \
         if isinstance(content, dict) else None
-    odd = find_not_finite(state) if isinstance(state, dict) else None
+    odd = find_not_finite(state) if isinstance(state, dict) else []
     if odd:
         raise ValueError(
-            f'{filename}: {odd} holds NaN or infinity, as after a training '
+            f'{filename}: {odd[0]} holds NaN or infinity, as after a training '
             'that diverged. Take an earlier checkpoint, or train again with a '
             'smaller optim_wrapper.optimizer.lr.')
