@@ -2,10 +2,11 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any, Optional, Tuple, Union
+from typing import Optional, Tuple, Union
 
-import torch
 from mmengine.logging import print_log
+
+from .safe_load import check_is_safe, reason_of
 
 NOTE = 'last_checkpoint'  # where mmengine's CheckpointHook writes its path
 
@@ -67,11 +68,9 @@ def _read(path: Path, damaged: dict) -> Optional[Tuple[str, int, int]]:
     """When a checkpoint was written; None, and a reason, if it is not whole.
     """
     try:
-        content: Any = torch.load(path, map_location='cpu',
-                                  weights_only=True)
-    except Exception as error:  # torch raises nearly everything
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        damaged[str(path)] = lines[0][:200]
+        content = check_is_safe(str(path))
+    except (OSError, ValueError) as error:
+        damaged[str(path)] = reason_of(error.__cause__ or error)
         return None
     if not isinstance(content, dict) or 'state_dict' not in content:
         damaged[str(path)] = 'it is no checkpoint of a run'

@@ -187,6 +187,11 @@ def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
     cfg.overrides = options
 
 
+def ignore_host_warnings() -> None:
+    """Of mmcv-lite: mmpretrain imports what nothing here needs."""
+    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
+
+
 def load_config(args: argparse.Namespace, work_dir: str,
                 tta: Optional[str] = None) -> 'Config':
     """Read the config, put the common flags into it, and resolve it.
@@ -196,8 +201,7 @@ def load_config(args: argparse.Namespace, work_dir: str,
         work_dir: Folder under which to work if neither flag nor config says.
         tta: A config whose test-time adaptation replaces the config's own.
     """
-    # of mmcv-lite: mmpretrain imports what nothing here needs
-    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
+    ignore_host_warnings()
     import torch
     from mmengine.config import ConfigDict
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -9,10 +9,10 @@ with the classifier; where it differs, no file is left and the exit code is 1.
 import argparse
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 from typing import List, Optional
 
+from mmcoop.command_line import ignore_host_warnings
 from mmcoop.errors import add_debug, run_tool
 
 FORMATS = ('onnx', 'torchscript', 'torch-export', 'mmpretrain')
@@ -99,8 +99,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
-    # of mmcv-lite: mmpretrain imports what nothing here needs
-    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
+    ignore_host_warnings()
     from mmcoop.clip import CLIPLoadError
     with tempfile.TemporaryDirectory() as folder:
         try:

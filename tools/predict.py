@@ -8,9 +8,9 @@ import argparse
 import contextlib
 import os
 import sys
-import warnings
 from typing import Iterator, List, Optional
 
+from mmcoop.command_line import ignore_host_warnings
 from mmcoop.errors import add_debug, run_tool
 
 
@@ -72,8 +72,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 def predict(args: argparse.Namespace) -> int:
     """Predict, print and write; returns how many files cannot be read."""
-    # of mmcv-lite: mmpretrain imports what nothing here needs
-    warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
+    ignore_host_warnings()
     from mmcoop.apis import load
     from mmcoop.apis import predict as apis
     from mmcoop.files import check_writable
