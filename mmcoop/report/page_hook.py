@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from ..clip import LearnedImageTower
 from ..engine.feature_hook import FeatureCacheHook
+from ..engine.model_record import describe_preprocessing
 from ..engine.predictions import PredictionCollector
 from ..engine.result_hook import add_to_result
 from ..engine.runner import unwrap
@@ -113,7 +114,7 @@ class ReportHook(Hook):
                 runner.work_dir, osp.join(runner.work_dir, result),
                 [Predicted(*prediction, predicted) for prediction, predicted
                  in zip(found, zero_shot)], self._classes,
-                preprocessing=describe_preprocessing(runner, dataset))
+                preprocessing=_preprocessing_line(runner, dataset))
         except OSError as error:  # the run itself is done and saved
             runner.logger.log(logging.ERROR,
                               f'The report is not written: {error}')
@@ -121,16 +122,15 @@ class ReportHook(Hook):
         runner.logger.info(f'Report: {path}')
 
 
-def describe_preprocessing(runner, dataset: Any) -> str:
-    """How images are made ready, in a line."""
+def _preprocessing_line(runner, dataset: Any) -> str:
+    """How images are made ready, for people."""
     pipeline = getattr(dataset, 'pipeline', None)  # a wrapper has none
     text = summarize(pipeline.transforms) if pipeline else 'own'
-    preprocessor = unwrap(runner.model).data_preprocessor
+    about = describe_preprocessing(unwrap(runner.model), [])
     for name in ('mean', 'std'):
-        value = getattr(preprocessor, name, None)
-        if value is not None:
+        if about[name] is not None:
             text += f', {name} ' + ' '.join(
-                f'{number / 255:.4g}' for number in value.flatten().tolist())
+                f'{number:.4g}' for number in about[name])
     return text
 
 
