@@ -8,9 +8,10 @@ from typing import Any, Iterator, Tuple
 import torch
 import torch.nn.functional as F
 
+from ..config.derived import WARMUP_LR
 from ..registry import MODELS
 from .fitted import FeatureHead, new_parameter
-from .steps import WARMUP_LR, cosine, minimize, seeded_generator
+from .steps import cosine, minimize, seeded_generator
 
 
 @MODELS.register_module()

@@ -9,9 +9,10 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 import torch
 from mmengine.logging import print_log
 
+from ..config.derived import WARMUP_LR
 from ..registry import MODELS
 from .fitted import FeatureHead, Values, new_parameter
-from .steps import LOG_INTERVAL, WARMUP_LR, seeded_generator
+from .steps import LOG_INTERVAL, seeded_generator
 
 RATES, DECAYS, BATCHES = (1e-3, 1e-4), (0., 1e-2, 1e-4), (8, 32)
 WARMUP = 50  # steps

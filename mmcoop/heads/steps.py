@@ -7,8 +7,9 @@ import torch
 from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
+from ..config.derived import WARMUP_LR
+
 LOG_INTERVAL = 10  # seconds
-WARMUP_LR = 1e-5  # of the published trainers' first epoch
 Factor = Callable[[int], float]  # step -> part of the learning rate
 
 
