@@ -264,7 +264,8 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
         from .config.arguments import check_arguments
-        from .engine.runner import check_amp, check_checkpoint
+        from .engine.checks import (check_amp, check_checkpoint, check_data,
+                                    check_validation_draw)
         check_arguments(cfg)
         check_amp(cfg)
         with _errors_only():  # the runner builds the data again, and warns
@@ -291,47 +292,3 @@ def _errors_only() -> Iterator[None]:
     finally:
         for handler, level in zip(handlers, levels):
             handler.setLevel(level)
-
-
-def check_data(dataset: dict) -> None:
-    """Build a data set, and drop it.
-
-    Raises:
-        Whatever is wrong with the files. Where a million images may have to
-        be listed (ImageNet, mmpretrain's own) they are left to their time.
-    """
-    from mmengine.registry import DefaultScope
-
-    from .catalog import find
-    from .datasets.coop_dataset import check_published
-    from .registry import DATASETS
-    leaf = dataset
-    while isinstance(leaf.get('dataset'), dict):
-        leaf = leaf['dataset']
-    if leaf['type'] == 'mmcoop.CoOpDataset' and \
-            find(leaf['name']).by_class_folders:
-        check_published(find(leaf['name']), leaf['data_root'], leaf['split'])
-    elif leaf['type'] in ('mmcoop.CoOpDataset', 'mmcoop.SplitFileDataset',
-                          'mmcoop.FolderDataset'):
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            DATASETS.build(dataset)
-
-
-def check_validation_draw(cfg: 'Config') -> None:
-    """Check the images that the temperature will be fitted on, if it is.
-
-    Raises:
-        As :func:`check_data`.
-    """
-    from .config.selection import make_validation_draw
-    from .datasets.few_shot import NoImageLeft
-    if not (cfg.get('default_hooks') or {}).get('temperature', {}).get(
-            'enable') or cfg.get('test_dataloader') is None:
-        return
-    try:
-        draw = make_validation_draw(cfg.train_dataloader.dataset,
-                                    cfg.test_dataloader.dataset)
-    except ValueError:  # no few-shot draw: nothing is fitted
-        return
-    with contextlib.suppress(NoImageLeft):
-        check_data(draw)

@@ -139,3 +139,25 @@ def log_traceback(error: BaseException) -> None:
                 handler.emit(record)
             except OSError:  # a full disk, which is being told
                 pass
+
+
+def is_of_lost_rank(error: RuntimeError) -> bool:
+    """Whether an error says that another rank is not there any more."""
+    import torch
+    return isinstance(error, torch.distributed.DistError) or any(
+        words in str(error) for words in (
+            'closed by peer', 'reset by peer', 'Broken pipe'))
+
+
+class LogFailure:
+    """Say once that a log file cannot be written, and go on without."""
+
+    def __init__(self, handler: logging.FileHandler) -> None:
+        self.handler, self.said = handler, False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        if not self.said:
+            self.said = True
+            print(f'{self.handler.baseFilename} cannot be written '
+                  f'({sys.exc_info()[1]}): the run goes on without a log.',
+                  file=sys.stderr)

@@ -14,8 +14,8 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from ..checkpoints import find_last_checkpoint
 from ..clip import CLIPLoadError
 from ..clip.preprocessing import read_tag
+from ..engine.checks import check_finite
 from ..engine.model_record import FORMAT, KEY, LOCAL
-from ..engine.runner import check_finite
 from ..registry import MODELS, TRANSFORMS, check_registered
 from ..safe_load import check_is_safe
 from .classifier import Classifier

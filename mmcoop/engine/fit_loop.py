@@ -9,6 +9,7 @@ from mmengine.dist import (broadcast, broadcast_object_list, get_world_size,
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from ..clip.weights import find_not_finite
 from ..features.labelled import gather_labelled
 from ..heads import FittedHead, Selection
 from ..heads.selection import FOLDS, describe_protocol
@@ -121,7 +122,7 @@ class FitLoop(EpochBasedTrainLoop):
         val = None if self.val_draw_loader is None else gather_labelled(
             model, self.val_draw_loader, folder)
         for images in filter(None, (train, val)):
-            check_finite(images.views)
+            check_features(images.views)
         runner.message_hub.update_info(
             'fitted', self._fit(model.head, train, val))
         self._iter += 1
@@ -173,8 +174,7 @@ class FitLoop(EpochBasedTrainLoop):
             except FloatingPointError as error:
                 raise FloatingPointError(
                     f'{type(head).__name__}: {error}') from error
-        broken = [name for name, tensor in head.learned().items()
-                  if not torch.isfinite(tensor).all()]
+        broken = find_not_finite(head.learned())
         if broken:
             raise FloatingPointError(
                 f'{type(head).__name__}: {", ".join(broken)} not finite (NaN '
@@ -184,7 +184,7 @@ class FitLoop(EpochBasedTrainLoop):
             seconds_of_training=round(time.perf_counter() - start, 3))
 
 
-def check_finite(features: torch.Tensor) -> None:
+def check_features(features: torch.Tensor) -> None:
     """Check that features have no NaN, which most solvers do not report.
 
     Raises:

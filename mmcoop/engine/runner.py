@@ -5,9 +5,8 @@ import gc
 import io
 import logging
 import os
-import sys
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
+from typing import Any, Iterator, Optional
 
 import torch
 import torch.nn as nn
@@ -18,14 +17,13 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..checkpoints import find_last_checkpoint
-from ..clip import TowerAdapter
-from ..clip.weights import find_not_finite
-from ..config import find_model, resolve
+from ..config import resolve
 from ..config.arguments import check_arguments
+from ..errors import LogFailure, is_of_lost_rank
 from ..files import (check_writable, explain, is_explained, is_full,
                      remove_leftovers, replacing)
-from ..registry import DATASETS, MODELS, RUNNERS
-from ..safe_load import check_is_safe
+from ..registry import DATASETS, RUNNERS
+from .checks import check_amp, check_cached_views, check_checkpoint
 
 
 class QuickConfig(Config):
@@ -87,7 +85,7 @@ class FewShotRunner(Runner):
             quieten(logger)
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):
-                handler.handleError = _LogFailure(handler)
+                handler.handleError = LogFailure(handler)
         return logger
 
     def train(self) -> nn.Module:
@@ -264,63 +262,6 @@ class FewShotRunner(Runner):
         return checkpoint
 
 
-def is_of_lost_rank(error: RuntimeError) -> bool:
-    """Whether an error says that another rank is not there any more."""
-    return isinstance(error, torch.distributed.DistError) or any(
-        words in str(error) for words in (
-            'closed by peer', 'reset by peer', 'Broken pipe'))
-
-
-class _LogFailure:
-    """Say once that a log file cannot be written, and go on without."""
-
-    def __init__(self, handler: logging.FileHandler) -> None:
-        self.handler, self.said = handler, False
-
-    def __call__(self, record: logging.LogRecord) -> None:
-        if not self.said:
-            self.said = True
-            print(f'{self.handler.baseFilename} cannot be written '
-                  f'({sys.exc_info()[1]}): the run goes on without a log.',
-                  file=sys.stderr)
-
-
-def check_amp(cfg: Config) -> None:
-    """Check that a config with automatic mixed precision has a GPU.
-
-    Raises:
-        RuntimeError: There is no GPU.
-    """
-    amp = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' \
-        or (cfg.get('test_cfg') or {}).get('fp16')
-    if amp and not torch.cuda.is_available():
-        raise RuntimeError(
-            'automatic mixed precision (--amp, AmpOptimWrapper) needs a GPU, '
-            'and PyTorch sees none here: run without it.')
-
-
-def check_cached_views(cfg: Config) -> None:
-    """Check that features of training images can be cached for the model.
-
-    Raises:
-        ValueError: ``cached_views`` is set, and the prompt or what is learned
-            inside the image tower changes the features, or the prompt needs
-            those of patches.
-    """
-    model = find_model(cfg)
-    prompt = model.get('head', {}).get('prompt', {}).get('type')
-    prompt = MODELS.get(prompt) if isinstance(prompt, str) else prompt
-    views = [hook.get('views') for hook in cfg.get('custom_hooks') or ()
-             if isinstance(hook, dict) and 'FeatureCacheHook' in str(
-                 hook.get('type'))]
-    reason = prompt and prompt.why_not_cached()
-    if model.get('tower_adapter') is not None:
-        reason = TowerAdapter.WHY_NOT_CACHED
-    if any(views) and reason:
-        raise ValueError(f'cached_views={max(filter(None, views))} is not '
-                         f'possible here: {reason}. Set cached_views=None.')
-
-
 def _leave_group() -> None:
     gc.unfreeze()
     gc.collect()  # DDP's reducer would keep the group's threads alive
@@ -359,28 +300,3 @@ def set_classes_from(dataset: Any, model: nn.Module) -> None:
     elif list(names) != list(model.head.class_names):
         getattr(model, 'set_classes', model.head.set_classes)(
             names, dataset.metainfo.get('class_ids'))
-
-
-def check_checkpoint(filename: str) -> None:
-    """Check a checkpoint before a model is built for it.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or holds pickled objects, NaN or infinity.
-    """
-    content = check_is_safe(filename)
-    if content is None:
-        raise FileNotFoundError(f'there is no checkpoint {filename}')
-    check_finite(content, filename)
-
-
-def check_finite(content: Any, filename: Union[str, Path]) -> None:
-    """Raise ValueError if a checkpoint holds NaN or infinity."""
-    state = content.get('state_dict', content) \
-        if isinstance(content, dict) else None
-    odd = find_not_finite(state) if isinstance(state, dict) else []
-    if odd:
-        raise ValueError(
-            f'{filename}: {odd[0]} holds NaN or infinity, as after a training '
-            'that diverged. Take an earlier checkpoint, or train again with a '
-            'smaller optim_wrapper.optimizer.lr.')

@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmcoop.clip import keep_clips, load_clip
-from mmcoop.engine.runner import check_cached_views
+from mmcoop.engine.checks import check_cached_views
 from mmcoop.features.keys import NotCacheable
 from mmcoop.features.source import check_model
 
