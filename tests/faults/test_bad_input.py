@@ -1,17 +1,12 @@
 """Bad input through the command lines: a sentence, and nothing lost.
 
-The cases are rows of ``bad_data`` and ``bad_runs``: (kind, name, the command
-line, what the sentence says). A row with ``LATE`` at its end is about
+The cases are rows of ``bad_*.py``: (kind, name, the command line, what the
+sentence says). A row with ``LATE`` at its end is about
 something that is seen once the CLIP is loaded.
 """
-import contextlib
-import io
 import json
 import os
 import shutil
-import socket
-import sys
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,99 +14,11 @@ import pytest
 from PIL import Image
 
 from mmcoop.datasets import images
-from mmcoop.errors import run_tool as door
-from mmcoop.protocol.execute import free_runs, tool_main
+from mmcoop.protocol.execute import free_runs
 
 from ..conftest import ROOT, make_photos
-from ..datasets.trees import split_tree
-from . import bad_data, bad_runs
-
-CONFIG = ROOT / 'configs/coop/coop_vit-b16_16shot_custom.py'
-MAINS = {}
-
-
-def run_tool(tool, *args):
-    """Run a command line in this process as its user does.
-
-    Returns:
-        The exit code, all lines on stderr and what is on stdout.
-    """
-    path = next((ROOT / 'tools').rglob(f'{tool}.py'))
-    if tool not in MAINS:
-        MAINS[tool] = tool_main(path)
-    out, errors = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', [str(path), *map(str, args)])
-        with contextlib.redirect_stdout(out), \
-                contextlib.redirect_stderr(errors), \
-                pytest.raises(SystemExit) as end:
-            door(MAINS[tool])
-    code, lines = end.value.code or 0, errors.getvalue().splitlines()
-    if isinstance(code, str):  # as Python ends
-        code, lines = 1, [*lines, ' '.join(code.split())]
-    return code, lines, out.getvalue()
-
-
-class Box:
-    """A folder of its own for a case, and the command lines in it."""
-
-    socket = None
-    config, configs = CONFIG, ROOT / 'configs'
-
-    def __init__(self, root, photos, clip, run, other_clip, monkeypatch):
-        self.root, self.clip, self.run = root, clip, run
-        self.other_clip, self.monkeypatch = other_clip, monkeypatch
-        self.photos = root / 'photos'
-        shutil.copytree(photos, self.photos)
-
-    def write(self, path, content):
-        """Write a text or bytes; returns the path."""
-        path = self.root / path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, str):
-            content = content.encode()
-        path.write_bytes(content)
-        return path
-
-    @cached_property
-    def eurosat(self):
-        """The folder of a small EuroSAT."""
-        return split_tree(self.root / 'data', 'eurosat') / 'eurosat'
-
-    def take_port(self):
-        """The variables that torchrun sets, and a port that is taken."""
-        self.socket = socket.socket()
-        self.socket.bind(('127.0.0.1', 0))
-        self.socket.listen()
-        for name, value in dict(
-                RANK=0, LOCAL_RANK=0, WORLD_SIZE=1, MASTER_ADDR='127.0.0.1',
-                MASTER_PORT=self.socket.getsockname()[1]).items():
-            self.monkeypatch.setenv(name, str(value))
-        return True
-
-    def close(self):
-        if self.socket is not None:
-            self.socket.close()
-
-    def options(self, *options, **others):
-        given = {'data_root': self.photos,
-                 'model.clip.model_name': self.clip['model_name'],
-                 'model.clip.pretrained': self.clip['pretrained'],
-                 'num_workers': 0, 'train_dataloader.batch_size': 4,
-                 'shots': 2, **others}
-        return ['--cfg-options', *(
-            f'{key}={value}' for key, value in given.items()), *options]
-
-    def train(self, *options, flags=(), config=CONFIG):
-        return ('train', config, '--work-dir', 'work', *flags,
-                *self.options('max_epochs=1', *options))
-
-    def test(self, checkpoint, *options, flags=(), config=CONFIG):
-        return ('test', config, *([checkpoint] if checkpoint else []),
-                '--work-dir', 'work', *flags, *self.options(*options))
-
-    def predict(self, *paths, flags=(), run=None):
-        return ('predict', run or self.run, *paths, *flags)
+from . import bad_data, bad_images, bad_options, bad_runs
+from .box import Box, run_tool
 
 
 @pytest.fixture
@@ -167,7 +74,8 @@ def is_log(path, work):
 
 @pytest.mark.parametrize('case', [
     pytest.param(case, id=f'{case[0]}: {case[1]}')
-    for case in (*bad_data.CASES, *bad_runs.CASES)])
+    for case in (*bad_images.CASES, *bad_data.CASES, *bad_runs.CASES,
+                 *bad_options.CASES)])
 def test_bad(case, box, built, feature_cache):
     _, _, make, *said = case
     late = 'LATE' in said
@@ -253,7 +161,7 @@ def test_class_names_that_are_names(box):
     for label, name in enumerate(classes):
         for i in range(4):
             box.write(f'photos/{name}/in here.jpg/{i}.png',
-                      bad_data.encode('PNG', shade=label % 3))
+                      bad_images.encode('PNG', shade=label % 3))
     code, lines, _ = run_tool(*box.train())
     assert code == 0, lines
     result = json.loads(Path('work/result.json').read_text())
@@ -278,10 +186,10 @@ def test_a_list_from_anywhere(box):
 
 
 def test_unreadable_images_can_be_left_out(box, monkeypatch):
-    box.write('photos/snow/cut.jpg', bad_data.encode('JPEG')[:300])
-    box.write('photos/snow/bomb.png', bad_data.BOMB)
+    box.write('photos/snow/cut.jpg', bad_images.encode('JPEG')[:300])
+    box.write('photos/snow/bomb.png', bad_images.BOMB)
     os.mkfifo(box.photos / 'snow/pipe.jpg')
-    secret = box.write('photos/snow/secret.png', bad_data.encode('PNG'))
+    secret = box.write('photos/snow/secret.png', bad_images.encode('PNG'))
     read = images.read_image
 
     def refuse(path, *args, **kwargs):  # root may read everything
@@ -305,7 +213,7 @@ def test_unreadable_images_can_be_left_out(box, monkeypatch):
 def test_thousands_of_classes(box):
     """2,000 folders with two photos each."""
     shutil.rmtree(box.photos)
-    picture = box.write('one.png', bad_data.encode('PNG'))
+    picture = box.write('one.png', bad_images.encode('PNG'))
     for i in range(2000):
         (box.photos / f'kind {i}').mkdir(parents=True)
         for j in range(2):
