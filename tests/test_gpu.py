@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from mmengine.registry import RUNNERS
 from mmpretrain.registry import MODELS
 
+import mmcoop
 from mmcoop.clip import load_clip
 from mmcoop.clip.plain import encode_plain
 from mmcoop.protocol.execute import tool_main
@@ -90,6 +91,47 @@ def test_trains(tmp_path, photos, small_clip, options):
     assert losses[-20:].mean() < losses[:20].mean()
     result = json.loads((tmp_path / 'work/result.json').read_text())
     assert ('gpu' in result['peak_memory_mib']) == (DEVICE == 'cuda')
+
+
+@on_gpu_alone
+def test_overflow_that_the_scaler_handles_is_no_error(tmp_path, photos,
+                                                      small_clip):
+    """Gradients overflow in fp16: steps are skipped, and the run goes on."""
+    start = 2.**40
+    runner, rows = train(custom_config(
+        tmp_path, photos, small_clip, max_epochs=30, **{
+            'optim_wrapper.type': 'AmpOptimWrapper',
+            'optim_wrapper.loss_scale': dict(init_scale=start)}))
+    assert runner.optim_wrapper.loss_scaler.get_scale() < start
+    losses = torch.tensor([loss for *_, loss in rows])
+    assert losses.isfinite().all()
+    assert losses[-10:].mean() < losses[:10].mean()
+    assert runner.model.head.prompt.ctx.isfinite().all()
+
+
+def test_resumes(tmp_path, photos, small_clip):
+    """With the context that an undisturbed run learns."""
+    contexts = []
+    for name, stop_at in (('whole', None), ('again', 7)):
+        options = {'optim_wrapper.type': 'AmpOptimWrapper'} \
+            if DEVICE == 'cuda' else {}
+        cfg = custom_config(tmp_path, photos, small_clip, **options)
+        cfg.work_dir = str(tmp_path / name)
+        runner, _ = train(cfg, stop_at)
+        if stop_at:
+            cfg.resume = True
+            runner, rows = train(cfg)
+            assert len(rows) == 12 - 6  # two iterations an epoch
+        contexts.append(runner.model.head.prompt.ctx)
+    assert_near(*contexts)
+
+
+def test_predictions_equal_those_of_the_cpu(tmp_path, photos, small_run):
+    """A checkpoint learned on either serves on both."""
+    images = sorted(photos.glob('*/*.png'))
+    ours, theirs = (mmcoop.load(small_run, device=device).logits(images)
+                    for device in (DEVICE, 'cpu'))
+    assert_near(torch.as_tensor(ours), torch.as_tensor(theirs))
 
 
 @pytest.mark.parametrize('head', ['gda', 'tip-adapter', 'lp++', 'taskres'])

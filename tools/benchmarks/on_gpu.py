@@ -120,7 +120,8 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
               ) -> Part:
         out = folder / f'{len(found)}.json'
         sizes = ['--repeats', '1', '--model',
-                 str(ROOT / 'mmcoop/demo/tiny_clip.json')] if quick else []
+                 str(ROOT / 'mmcoop/demo/tiny_clip.json')] if quick else \
+            ['--repeats', '10'] if gpu else []
         return Part(f'benchmarks/{script}', [
             str(HERE / script), '--device', args.device, '--out', str(out),
             *sizes, *options], 60 if gpu else 180, out, why_not=why_not)
@@ -163,11 +164,13 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
         why_not='one GPU' if gpu and gpus < 2 else None))
     amp = ['--amp'] if gpu else []
     few = ['--classes', '8'] if quick else []
-    found.append(bench('text_step.py', *few, *amp))
+    many = ['--classes', '1000'] if gpu and not quick else few
+    found.append(bench('text_step.py', *many, *amp))
     found.append(bench('training_step.py', *amp, *(
-        ['--plain-classes', '4', '--eval-batches', '2'] if quick else [])))
+        ['--plain-classes', '4', '--eval-batches', '2'] if quick else
+        ['--plain-classes', '1000'] if gpu else [])))
     found.append(bench('methods_step.py', *few, '--only', 'CoCoOp'))
-    found.append(bench('precision.py', *few))
+    found.append(bench('precision.py', *many))
     found.append(bench('many_classes.py', *(
         ['--classes', '5', '20'] if quick else [])))
     found.append(bench('heads.py', *(
@@ -211,7 +214,8 @@ def _make_class(folder: Path, label: int, name: str) -> None:
 
 def run(part: Part, limit: float) -> tuple:
     """Run a part: how it ended, its seconds, what it printed."""
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), **part.env}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.getenv('PYTHONPATH')]))
+    env = {**os.environ, 'PYTHONPATH': path, **part.env}
     start = time.monotonic()
     with tempfile.TemporaryFile('w+') as printed:
         process = subprocess.Popen(
