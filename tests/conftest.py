@@ -30,6 +30,12 @@ nightly = pytest.mark.skipif(os.environ.get('MMCOOP_NIGHTLY') != '1',
                              reason='MMCOOP_NIGHTLY=1 runs it')
 
 
+def pytest_configure(config):
+    """Only tests marked gpu, and only if asked for, run on a GPU."""
+    if 'gpu' not in config.getoption('-m'):
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+
+
 @pytest.fixture(autouse=True)
 def default_scope():
     """Each test starts with mmpretrain's scope and leaves none behind."""

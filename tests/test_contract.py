@@ -82,6 +82,7 @@ def last(work):
 
 
 @pytest.mark.slow
+@pytest.mark.gpu
 @pytest.mark.parametrize('name', METHODS)
 def test_contract(name, train, poisoned, tmp_path, capsys):
     method, work = get_method(name), tmp_path / 'once'
@@ -161,6 +162,7 @@ def test_contract(name, train, poisoned, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.gpu
 @pytest.mark.parametrize('name', [
     name for name in METHODS if get_method(name).epochs])
 def test_moving_averages(name, train, tmp_path):
@@ -171,7 +173,7 @@ def test_moving_averages(name, train, tmp_path):
         f"_base_ = ['{get_method(name).config}']\n"
         f'custom_hooks = {[*map(dict, hooks), dict(type="EMAHook")]!r}\n')
     train(name, 'ema', config=config)
-    checkpoint = torch.load(last(tmp_path / 'ema'))
+    checkpoint = torch.load(last(tmp_path / 'ema'), map_location='cpu')
     averages = checkpoint['ema_state_dict']
     assert not any('text_tower' in key for key in averages)
     assert any(not torch.equal(value, averages[f'module.{key}'])

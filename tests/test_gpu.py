@@ -1,7 +1,8 @@
 """What differs on a GPU: python -m pytest -m gpu.
 
-Without a GPU they are skipped; MMCOOP_TEST_DEVICE=cpu runs them on CPU, which
-shows only that the tests themselves work.
+That runs the contract of every method (test_contract.py) on it as well.
+Without a GPU those here are skipped; MMCOOP_TEST_DEVICE=cpu runs them on CPU,
+which shows only that the tests themselves work.
 """
 import json
 import os
@@ -15,6 +16,7 @@ from mmpretrain.registry import MODELS
 
 import mmcoop
 from mmcoop.clip import load_clip
+from mmcoop.clip.cuda_graphs import TextGraphs
 from mmcoop.clip.plain import encode_plain
 from mmcoop.protocol.execute import tool_main
 
@@ -77,6 +79,40 @@ def test_golden_values(vit_file, golden):
     assert_near(model.head.prompt.ctx.grad, values[f'{case}/ctx_grad'])
 
 
+@on_gpu_alone
+@pytest.mark.parametrize('amp', [False, True])
+@pytest.mark.parametrize('prompt', [
+    dict(type='mmcoop.ContextPrompt', n_ctx=4),
+    dict(type='mmcoop.ContextPrompt', n_ctx=4, class_specific=True),
+    dict(type='mmcoop.MultiModalPrompt', depth=3),
+    dict(type='mmcoop.ConditionalContextPrompt')])
+def test_cuda_graphs_equal_what_they_record(deep_clip, prompt, amp):
+    """Features and gradients, as the context changes from step to step."""
+    tower = load_clip(**deep_clip).text_tower.to(DEVICE)
+    prompt = MODELS.build(prompt)
+    prompt.setup(tower)
+    prompt.to(DEVICE).set_classes(NAMES, tower)
+    image = (torch.randn(3, tower.out_channels, device=DEVICE), ) \
+        if prompt.sees_images else ()
+    graphs = TextGraphs()
+    optimizer = torch.optim.SGD(prompt.parameters(), lr=.1)
+    for step in range(8):
+        found = []
+        for encode in (lambda p: graphs.encode(tower, p), tower):
+            optimizer.zero_grad()
+            with torch.autocast('cuda', torch.float16, enabled=amp):
+                features = encode(prompt(tower, *image)[0])
+            F.normalize(features.float(), dim=-1)[..., 0].sum().backward()
+            found.append([features, *(p.grad.clone() for p in
+                                      prompt.parameters()
+                                      if p.grad is not None)])
+        for ours, theirs in zip(*found):
+            assert_near(ours, theirs, 1e-2 if amp else 1e-5)
+        optimizer.step()
+    assert graphs.enabled
+    assert graphs._seen[-1].recording.uses == 8 - 3
+
+
 @pytest.mark.parametrize('options', [
     {}, {'cached_views': 6}, {'model.clip.precision': 'bf16'},
     {'model.clip.precision': 'fp16'}, {'model.head.text_memory': 1e-3},
@@ -91,6 +127,11 @@ def test_trains(tmp_path, photos, small_clip, options):
     assert losses[-20:].mean() < losses[:20].mean()
     result = json.loads((tmp_path / 'work/result.json').read_text())
     assert ('gpu' in result['peak_memory_mib']) == (DEVICE == 'cuda')
+    graphs = runner.model.head.divider.graphs
+    assert graphs.enabled
+    replays = 'model.head.text_memory' not in options
+    assert replays == any(case.recording for case in graphs._seen) \
+        or DEVICE == 'cpu'
 
 
 @on_gpu_alone

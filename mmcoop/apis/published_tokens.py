@@ -30,8 +30,8 @@ def make_buffers(names: Sequence[str], prompt: BasePrompt, tower: TextTower,
             for name in clean_class_names(names)]
     ids = torch.tensor([
         row + [tower.tokenizer.pad] * (tower.context_length - len(row))
-        for row in rows])  # (K, n)
-    rows = tower.token_embedding(ids).to(dtype)
+        for row in rows], device=tower.logit_scale.device)  # (K, n)
+    rows = tower.token_embedding(ids).to('cpu', dtype)
     return dict(token_prefix=rows[:, :1], token_suffix=rows[:, 1 + M:])
 
 
@@ -49,7 +49,8 @@ def decode_names(suffix: torch.Tensor, prompt: BasePrompt,
         ValueError: These are no embeddings of this CLIP.
     """
     tokenizer = tower.tokenizer
-    words = tower.token_embedding.weight.detach().to(suffix.dtype).numpy()
+    words = tower.token_embedding.weight.detach()
+    words = words.to('cpu', suffix.dtype).numpy()
     ids = {row.tobytes(): i for i, row in enumerate(words)}
     kept = len(tokenizer.encode(_words(prompt))) - prompt.n_ctx  # MaPLe's
     names = []

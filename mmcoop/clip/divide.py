@@ -9,6 +9,7 @@ from mmengine.dist import get_rank, get_world_size
 from torch.utils.checkpoint import checkpoint
 
 from .adapt import TowerAdapter
+from .cuda_graphs import TextGraphs
 from .prompt_set import PromptSet
 from .text_tower import TextTower
 
@@ -67,6 +68,7 @@ class TextDivider:
                 f'text_memory={memory}: a number of GiB above 0 is needed; '
                 'None sets no limit.')
         self.memory = memory
+        self.graphs = TextGraphs()
         self._bytes_per_token: Dict[tuple, float] = {}
 
     def encode(self, tower: TextTower, prompts: PromptSet,
@@ -101,7 +103,8 @@ class TextDivider:
         run = _call(tower, adapter)
         n = self._number_of_chunks(tower, prompts, adapter)
         if n == 1:
-            return run(prompts)
+            return run(prompts) if adapter is not None \
+                else self.graphs.encode(tower, prompts)
         # by prefixes first: each chunk of classes encodes all prefixes again
         groups = prompts.split_prefixes(min(n, len(prompts.prefix)))
         classes = prompts.layout.split(-(-n // len(groups)))

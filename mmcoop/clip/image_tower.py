@@ -7,7 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from .architecture import VIT, Architecture
-from .frozen import FrozenModule
+from .frozen import FrozenModule, convolve_exactly
 
 # per thread; a MobileNet on whole batches was 1.3 (of 32) to 2 times (of 100)
 # slower, because the allocator maps memory of larger tensors anew each time
@@ -79,7 +79,7 @@ class ImageTower(FrozenModule):
         parts = [images]
         if images.device.type == 'cpu':
             parts = images.split(CPU_IMAGES * torch.get_num_threads())
-        with self.autocast(images.device):
+        with self.autocast(images.device), convolve_exactly():
             features = torch.cat([
                 encode_images(self.visual, part, prompts, patches)
                 for part in parts])
@@ -188,7 +188,8 @@ class LearnedImageTower(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Tuple[torch.Tensor]:
         """Encode (B, 3, H, W) into ((B, E), ), before L2 normalisation."""
-        return (self.visual(images), )
+        with convolve_exactly():
+            return (self.visual(images), )
 
 
 class InPlaceQuickGELU(nn.Module):

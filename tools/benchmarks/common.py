@@ -25,7 +25,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--device', default='cuda' if
                         torch.cuda.is_available() else 'cpu')
     parser.add_argument('--repeats', type=int, default=3,
-                        help='timed runs after one warm-up; medians are shown')
+                        help='timed runs after a warm-up; medians are shown')
     parser.add_argument('--out', help='write the rows to this JSON file')
     return parser
 
@@ -69,8 +69,10 @@ def synchronize(device: str) -> None:
 
 def seconds(function: Callable[[], object], device: str,
             repeats: int) -> float:
-    """Median of ``repeats`` runs after one warm-up."""
-    function()
+    """Median of ``repeats`` runs after a warm-up, on a GPU after 5: CUDA
+    graphs are recorded meanwhile."""
+    for _ in range(5 if device.startswith('cuda') else 1):
+        function()
     times = []
     for _ in range(repeats):
         synchronize(device)
@@ -109,10 +111,12 @@ def peak_gpu_memory(function: Callable[[], object]) -> float:
     return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
-def report(rows: Sequence[Dict], args: argparse.Namespace) -> None:
-    """Print a table; write a JSON where asked."""
+def report(rows: Sequence[Dict], args: argparse.Namespace,
+           last: bool = False) -> None:
+    """Print a table, or its last row alone; write all to a JSON if asked."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns] + [[_show(row.get(c)) for c in columns] for row in rows]
+    cells = [columns] + [[_show(row.get(c)) for c in columns]
+                         for row in rows[-1 if last else 0:]]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for line in cells:
         print('  '.join(cell.ljust(w) for cell, w in zip(line, widths)))

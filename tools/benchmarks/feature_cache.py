@@ -64,7 +64,7 @@ def main() -> None:
                      'images top-1': plain[1], 'views top-1': cached[1]})
         if warm:
             rows[-1]['again (s)'] = warm[0]
-        report(rows[-1:], args)
+        report(rows, args, last=True)
     if len(rows) > 1:
         rows.append({'seed': 'mean', **{
             key: statistics.mean(row[key] for row in rows)

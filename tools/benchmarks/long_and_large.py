@@ -149,7 +149,7 @@ def main() -> None:
         os.environ['MMCOOP_CACHE'] = f'{name}/cache'
         for part in args.only:
             rows.append(PARTS[part](Path(name), args))
-            report(rows[-1:], args)
+            report(rows, args, last=True)
     print()
     report(rows, args)
 

@@ -48,7 +48,7 @@ def main() -> None:
         })
         if gpu:
             rows[-1]['peak GPU (MiB)'] = peak_gpu_memory(step)
-        report(rows[-1:], args)
+        report(rows, args, last=True)
         assert torch.isfinite(prompt.ctx.grad).all()
     print()
     report(rows, args)

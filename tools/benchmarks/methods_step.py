@@ -154,7 +154,7 @@ def main() -> None:
                 name for name in (*TEXT, *STEPS, MEMORY)
                 if any(word in name for word in args.only)], chunksize=1):
             rows.append(row)
-            report(rows[-1:], args)
+            report(rows, args, last=True)
     print()
     report(rows, args)
 

@@ -151,7 +151,7 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
     epochs = 2 if quick else 50
     found.append(training(
         f'ImageNet-shaped, {epochs} epochs', f'max_epochs={epochs}',
-        'cached_views=4', flags=['--amp'] if gpu else [], limit=330))
+        'cached_views=4', flags=['--amp'] if gpu else [], limit=400))
     short = ['max_epochs=1', 'cached_views=1']
     found.append(training('one epoch, fp32', *short))
     found.append(training(

@@ -8,6 +8,9 @@ The plain path at 500 classes saves 12.6 GiB for its backward pass, at 1000
 25 GiB. "share of rate": linear layers' floating-point operations on the tokens
 that remain, per second, over this machine's matrix-product rate measured just
 before and after; attention, norms and the rest count as lost time.
+
+On a GPU ours is replayed as CUDA graphs, as in training; the environment
+variable MMCOOP_CUDA_GRAPHS=0 measures it without.
 """
 import multiprocessing
 from functools import partial
@@ -17,7 +20,7 @@ import torch
 from common import (arguments, context, peak_gpu_memory, product_rate,
                     random_clip, report, seconds)
 
-from mmcoop.clip import PromptSet, TextTower
+from mmcoop.clip import PromptSet, TextDivider, TextTower
 from mmcoop.clip.divide import saved_bytes
 from mmcoop.clip.plain import encode_plain
 from mmcoop.clip.text_engine import encode_packed
@@ -82,12 +85,13 @@ def main() -> None:
     args = parser.parse_args()
     names = [name for name in CASES if args.only in name]
     rows = []
-    # a process each: freed memory is not always given back
+    # a process each: freed memory is not always given back on a CPU
+    gpu = args.device.startswith('cuda')
     with multiprocessing.get_context('spawn').Pool(
-            1, maxtasksperchild=1) as pool:
+            1, maxtasksperchild=None if gpu else 1) as pool:
         for row in pool.imap(partial(measure, args), names, chunksize=1):
             rows.append(row)
-            report(rows[-1:], args)
+            report(rows, args, last=True)
     print()
     report(rows, args)
 
@@ -99,13 +103,14 @@ def measure(args, name: str) -> dict:
     if args.amp:
         plain_tower = random_clip(args.model, args.device).text_tower.half()
     dtype = torch.float16 if args.amp else torch.float32
+    encode = TextDivider().encode  # as the head does
     K, make, leaf = case(name, tower, args.classes)
     _, make_plain, plain_leaf = case(name, plain_tower, args.classes)
 
     def ours() -> None:
         with torch.autocast(args.device.split(':')[0], enabled=args.amp,
                             dtype=torch.float16):
-            step(encode_packed, tower, make, leaf)
+            step(encode, tower, make, leaf)
 
     def plain() -> None:
         step(encode_plain, plain_tower, make_plain, plain_leaf,

@@ -105,7 +105,7 @@ def main() -> None:
             if gpu:
                 row['plain (MiB)'] = peak_gpu_memory(plain)
         rows.append(row)
-        report(rows[-1:], args)
+        report(rows, args, last=True)
 
     for classes in sorted({args.plain_classes, 1000}):
         labels = torch.randint(classes, (32, ), device=args.device)
