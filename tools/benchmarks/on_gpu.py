@@ -149,9 +149,10 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
         '-m', 'pytest', '-m', 'gpu', '-q', '-p', 'no:cacheprovider',
         'tests/test_gpu.py'], 150, env=dict(MMCOOP_TEST_DEVICE=args.device)))
     epochs = 2 if quick else 50
-    found.append(training(
+    found.append(training(  # in the published precision
         f'ImageNet-shaped, {epochs} epochs', f'max_epochs={epochs}',
-        'cached_views=4', flags=['--amp'] if gpu else [], limit=400))
+        'cached_views=1',
+        f'model.clip.precision={"fp16" if gpu else "fp32"}', limit=400))
     short = ['max_epochs=1', 'cached_views=1']
     found.append(training('one epoch, fp32', *short))
     found.append(training(
