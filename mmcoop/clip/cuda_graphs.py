@@ -52,7 +52,7 @@ class TextGraphs:
                     'The text tower could not be recorded as a CUDA graph; '
                     'training goes on without, with the same results at less '
                     f'speed ({str(error).splitlines()[0]}).', 'current')
-        if case.recording is None or case.recording.waits:
+        if case.recording is None or not case.recording.fits():
             return tower(prompts)
         return _Replay.apply(case.recording, *_tensors(prompts))
 
@@ -66,8 +66,8 @@ class TextGraphs:
         device = prompts.prefix.device.type
         key = (
             prompts.deep_start, torch.is_autocast_enabled(device),
-            torch.get_autocast_dtype(device), tower.ln_final.weight.data_ptr(),
-            tower.positional_embedding.data_ptr(), tower.dtype,
+            torch.get_autocast_dtype(device), tower.dtype,
+            tower.positional_embedding.data_ptr(),
             *((x.shape, x.dtype, x.device, x.requires_grad)
               for x in _tensors(prompts)))
         case = next((case for case in self._seen
@@ -96,15 +96,12 @@ class _Case:
 
 
 class _Recording:
-    """A forward and a backward pass, in tensors of their own.
-
-    Attributes:
-        waits: Whether the backward pass of the last use may still come.
-    """
+    """A forward and a backward pass, in tensors of their own."""
 
     def __init__(self, tower: TextTower, prompts: PromptSet) -> None:
         self.uses = 0
         self._last_use: Optional[weakref.ref] = None
+        self.weights = [(p, p.data_ptr()) for p in tower.parameters()]
         self.inputs = [x.detach().clone().requires_grad_(x.requires_grad)
                        for x in _tensors(prompts)]
         learned = [x for x in self.inputs if x.requires_grad]
@@ -126,10 +123,12 @@ class _Recording:
     def backward(self) -> None:
         self.backward_graph.replay()
 
-    @property
-    def waits(self) -> bool:
+    def fits(self) -> bool:
+        """Whether nothing waits for what is in its memory, and the weights
+        are where they were."""
         use = self._last_use and self._last_use()
-        return use is not None and not use.done
+        return (use is None or use.done) and all(
+            p.data_ptr() == place for p, place in self.weights)
 
     def begin(self) -> '_Use':
         self.uses += 1

@@ -21,6 +21,7 @@ class InTheSameMemory(_Recording):
 
     def __init__(self, tower, prompts):
         self.uses, self._last_use, self.tower = 0, None, tower
+        self.weights = [(p, p.data_ptr()) for p in tower.parameters()]
         self.inputs = [x.detach().clone().requires_grad_(x.requires_grad)
                        for x in _tensors(prompts)]
         self.own = _with_tensors(prompts, self.inputs)
@@ -174,9 +175,15 @@ def test_few_recordings_are_kept(graphs, tower):
     assert layouts == [p(tower)[0].layout for p in prompts[-KEPT:]]
 
 
-def test_other_weights_are_recorded_anew(graphs, tower):
+def test_weights_in_another_place(graphs, tower):
+    """As after model.cpu().cuda(): recorded anew, or never read again."""
     prompt = make_prompt(tower)
     recording = record(graphs, tower, prompt)
+    weight = tower.ln_final.weight
+    weight.data = 2 * weight.data
+    features = graphs.encode(tower, prompt(tower)[0])
+    assert recording.uses == 1
+    assert torch.equal(features, tower(prompt(tower)[0]))
     weight = tower.positional_embedding
     weight.data = 2 * weight.data
     assert record(graphs, tower, prompt) is not recording

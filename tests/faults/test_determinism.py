@@ -56,6 +56,25 @@ def test_workers_and_caches_change_nothing(train):
 
 
 @pytest.mark.slow
+def test_other_threads_change_the_last_digits_alone(train):
+    """Sums are taken in another order."""
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(train(cache=f'cache{threads}', max_epochs=6))
+    finally:
+        torch.set_num_threads(before)
+    first, *others = found
+    for other in others:
+        assert other['metrics']['accuracy/top1'] == \
+            first['metrics']['accuracy/top1']
+        for key in ('ctx', 'losses'):
+            ours, theirs = map(torch.tensor, (first[key], other[key]))
+            assert (ours - theirs).abs().max() <= 1e-5 * ours.abs().max()
+
+
+@pytest.mark.slow
 def test_cached_views(train):
     assert train(cached_views=3) == train(cached_views=3, cache='another',
                                           workers=2)

@@ -36,6 +36,8 @@ def main() -> None:
         # thousands of classes take minutes: those are run once
         repeats = args.repeats if K <= 1000 else 1
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        if gpu:
+            peak_gpu = peak_gpu_memory(step)
         time = seconds(step, args.device, repeats)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
         rows.append({
@@ -47,7 +49,7 @@ def main() -> None:
             'this adds (MiB)': peak - before,
         })
         if gpu:
-            rows[-1]['peak GPU (MiB)'] = peak_gpu_memory(step)
+            rows[-1]['peak GPU (MiB)'] = peak_gpu
         report(rows, args, last=True)
         assert torch.isfinite(prompt.ctx.grad).all()
     print()

@@ -258,7 +258,7 @@ def numbers(part: Part, state: str, printed: str) -> List[tuple]:
              for epoch, loss, seconds in _epochs(part.result.parent)]
     if part.result.is_file():
         result = json.loads(part.result.read_text())
-        words += [f'training {result.get("seconds", 0):.0f} s',
+        words += [f'training {result["seconds_of_training"]:.0f} s',
                   *(f'{what} {mib} MiB' for what, mib in
                     result['peak_memory_mib'].items())]
     return [(state, '; '.join(words))]

@@ -39,7 +39,7 @@ def parse() -> argparse.Namespace:
                         choices=['cpu', 'cuda'])
     parser.add_argument('--epochs', type=int, default=6)
     parser.add_argument('--out', help='write the first context to this file')
-    parser.add_argument('--first', help='compare with the context of this file')
+    parser.add_argument('--first', help='compare with that of this file')
     parser.add_argument('--cfg-options', nargs='+', default=[])
     return parser.parse_args()
 

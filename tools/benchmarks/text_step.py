@@ -116,13 +116,14 @@ def measure(args, name: str) -> dict:
         step(encode_plain, plain_tower, make_plain, plain_leaf,
              one_by_one=True)
 
+    gpu = args.device.startswith('cuda')
+    if gpu:
+        m_ours, m_plain = peak_gpu_memory(ours), peak_gpu_memory(plain)
     rate = product_rate(args.device, dtype)
     t_ours = seconds(ours, args.device, args.repeats)
     rate = max(rate, product_rate(args.device, dtype))
     t_plain = seconds(plain, args.device, args.repeats)
-    if args.device.startswith('cuda'):
-        m_ours, m_plain = peak_gpu_memory(ours), peak_gpu_memory(plain)
-    else:
+    if not gpu:
         m_ours = saved_bytes(lambda: encode_packed(tower, make()), tower)
         # of one set, times the sets: as ours is of all at once
         sets = len(make_plain().prefix)
