@@ -9,7 +9,7 @@ from ..clip import TextDivider, TextTower, TowerAdapter
 from ..losses import LossInputs, build_regularizers
 from ..prompts import BasePrompt
 from ..registry import MODELS
-from .record import RecordedHead, shorten
+from .record import RecordedHead, check_prompt, shorten
 
 
 @MODELS.register_module()
@@ -277,29 +277,8 @@ class PromptLearnerHead(RecordedHead):
         class-specific one of other classes, is refused."""
         self.reset_cache()
         super().check_record(record, learned)
-        saved, own = record.get('prompt'), self.prompt.settings()
-        if saved is None:
-            raise ValueError('this checkpoint holds a head without prompts '
-                             f'({record.get("head")}): take the config of '
-                             'the run.')
-        if saved['type'] != own['type'] and not learned:
-            raise ValueError(
-                f'this checkpoint holds a learned prompt ({saved["type"]}), '
-                'and the config has hand-written prompts: give no checkpoint, '
-                'or take the config of the run.')
-        for name, value in own.items():
-            # templates may be another data set's own
-            if saved.get(name) != value and self.prompt.learned:
-                raise ValueError(
-                    f'this prompt was learned with {name}='
-                    f'{saved.get(name)!r}, the config says {value!r}: '
-                    f'set model.head.prompt.{name} as it was.')
-        saved, own = (part.get('tower_adapter')
-                      for part in (record, self.make_record()))
-        if saved != own:
-            raise ValueError(
-                f'this checkpoint was learned with tower_adapter={saved}, '
-                f'the config says {own}: set model.tower_adapter as it was.')
+        check_prompt(record, self.make_record(), learned,
+                     self.prompt.learned)
         self._check_classes(record)
 
     def _check_classes(self, record: dict) -> None:
@@ -307,8 +286,7 @@ class PromptLearnerHead(RecordedHead):
         classes = record['classes']
         if not self.class_names and classes:
             self.set_classes(classes)
-        elif getattr(self.prompt, 'class_specific', False) \
-                and list(self.class_names) != classes:
+        elif self.fixes_classes and list(self.class_names) != classes:
             raise ValueError(
                 'this class-specific prompt was learned for '
                 f'{shorten(classes)}, the data set has '

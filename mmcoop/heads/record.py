@@ -78,6 +78,43 @@ def read_record(tensor: torch.Tensor) -> dict:
     return record
 
 
+def check_prompt(record: dict, own: dict, learned: List[str],
+                 learns: bool) -> None:
+    """Refuse another kind of prompt, or one with other settings.
+
+    Args:
+        record: What the head had when it was saved.
+        own: What it has now.
+        learned: Names of what the head learns.
+        learns: Whether its prompt does.
+
+    Raises:
+        ValueError: They differ in what changes the meaning of learned values.
+    """
+    prompt, own_prompt = record.get('prompt'), own['prompt']
+    if prompt is None:
+        raise ValueError('this checkpoint holds a head without prompts '
+                         f'({record.get("head")}): take the config of '
+                         'the run.')
+    if prompt['type'] != own_prompt['type'] and not learned:
+        raise ValueError(
+            f'this checkpoint holds a learned prompt ({prompt["type"]}), '
+            'and the config has hand-written prompts: give no checkpoint, '
+            'or take the config of the run.')
+    for name, value in own_prompt.items():
+        # templates may be another data set's own
+        if prompt.get(name) != value and learns:
+            raise ValueError(
+                f'this prompt was learned with {name}='
+                f'{prompt.get(name)!r}, the config says {value!r}: '
+                f'set model.head.prompt.{name} as it was.')
+    if record.get('tower_adapter') != own['tower_adapter']:
+        raise ValueError(
+            'this checkpoint was learned with tower_adapter='
+            f'{record.get("tower_adapter")}, the config says '
+            f'{own["tower_adapter"]}: set model.tower_adapter as it was.')
+
+
 def damaged_record(error: Exception) -> ValueError:
     """What to raise where a record has not the fields that it should."""
     return ValueError(
