@@ -124,7 +124,7 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
             ['--repeats', '10'] if gpu else []
         return Part(f'benchmarks/{script}', [
             str(HERE / script), '--device', args.device, '--out', str(out),
-            *sizes, *options], 60 if gpu else 180, out, why_not=why_not)
+            *sizes, *options], 90 if gpu else 180, out, why_not=why_not)
 
     def training(name: str, *options: str, flags=(), ranks: int = 1,
                  limit: float = 90, why_not: Optional[str] = None) -> Part:
@@ -145,9 +145,14 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
             env=dict(MMCOOP_CACHE=str(folder / 'cache')), why_not=why_not)
 
     found: List[Part] = []
-    found.append(Part('tests marked gpu', [
-        '-m', 'pytest', '-m', 'gpu', '-q', '-p', 'no:cacheprovider',
-        'tests/test_gpu.py'], 150, env=dict(MMCOOP_TEST_DEVICE=args.device)))
+
+    def tests(name: str, *files: str) -> Part:
+        return Part(name, [
+            '-m', 'pytest', '-m', 'gpu', '-p', 'no:cacheprovider', '-n',
+            str(min(8, os.cpu_count())), *files], 150,
+            env=dict(MMCOOP_TEST_DEVICE=args.device))
+
+    found.append(tests('tests marked gpu', 'tests/test_gpu.py'))
     epochs = 2 if quick else 50
     found.append(training(  # in the published precision
         f'ImageNet-shaped, {epochs} epochs', f'max_epochs={epochs}',
@@ -181,6 +186,12 @@ def parts(args: argparse.Namespace, gpus: int, folder: Path) -> List[Part]:
     found.append(bench('multi_gpu.py', *few, why_not='one GPU'
                        if gpu and gpus < 2 else None))
     found.append(bench('loading.py', *(['--images', '64'] if quick else [])))
+    found.append(Part('the same seed twice', [
+        str(HERE / 'same_seed.py'), '--threads', '1', '--epochs', '2' if quick
+        else '6', '--devices', args.device, args.device, 'cpu'], 120))
+    if not quick:
+        found.append(tests('contract of all methods',
+                           'tests/test_contract.py'))
     return [part for part in found
             if any(word in part.name for word in args.only)]
 
@@ -243,9 +254,11 @@ def run(part: Part, limit: float) -> tuple:
 
 def numbers(part: Part, state: str, printed: str) -> List[tuple]:
     """Rows (case, numbers) of the table."""
-    if part.result is None:  # pytest's count
-        return [(state, ''.join(re.findall(r'.*\d (?:passed|failed|skipped).*',
-                                           printed)[-1:]))]
+    if part.result is None:  # pytest's count, or rows of a table
+        rows = re.findall(r'^\| (\d.*) \|$', printed, re.MULTILINE)
+        return [(state, '; '.join(row.split(' | '))) for row in rows] or [
+            (state, ''.join(re.findall(r'.*\d (?:passed|failed|skipped).*',
+                                       printed)[-1:]))]
     if part.result.name != 'result.json':
         rows = json.loads(part.result.read_text())['rows'] \
             if part.result.is_file() else []
