@@ -83,8 +83,9 @@ def describe(error: BaseException) -> Optional[str]:
                 f'train_dataloader.batch_size (docs/speed.md). {text[:200]}')
     if is_own(error):
         return text
-    if isinstance(error, OSError):
-        remedy = REMEDIES.get(error.errno)
+    taken = 'EADDRINUSE' in text  # torch 2.6 tells it by a RuntimeError
+    if isinstance(error, OSError) or taken:
+        remedy = REMEDIES.get(errno.EADDRINUSE if taken else error.errno)
         return text + (f' ({remedy})' if remedy else '')
     if 'unexpected keyword argument' in text and isinstance(error, TypeError):
         return f'{text}: an argument in the config is misspelt'
