@@ -7,6 +7,7 @@ import argparse
 import ast
 import atexit
 import contextlib
+import copy
 import gc
 import logging
 import os
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
 
+# what each sets for the processes that it starts
+LAUNCHERS = dict(pytorch='RANK', slurm='SLURM_PROCID',
+                 mpi='OMPI_COMM_WORLD_LOCAL_RANK')
+# mmengine takes all of them or none
+TOGETHER = [('train_dataloader', 'train_cfg', 'optim_wrapper')] + [
+    (f'{split}_dataloader', f'{split}_cfg', f'{split}_evaluator')
+    for split in ('val', 'test')]
 _WORDS = re.compile(r'[^\s,\[(]\s+[^\s,\])]')  # a space inside of an item
+_DICT = re.compile(r'\{\s*[\w\'"]+\s*:|dict\(')  # no template, "{}: a photo"
 
 
 class CfgOptions(argparse.Action):
@@ -36,7 +45,8 @@ class CfgOptions(argparse.Action):
         for pair in values:
             key, equals, value = pair.partition('=')
             if not equals:
-                parser.error(f'{option_string} {pair}: write key=value')
+                parser.error(f'{option_string} {pair}: write key=value, '
+                             'without spaces, behind the config')
             options[key] = value
         setattr(namespace, self.dest, options)
 
@@ -52,8 +62,12 @@ def parse_values(options: Optional[Dict[str, str]]) -> Dict[str, Any]:
 
 
 def _parse_value(key: str, value: str) -> Any:
-    """Raises ValueError for what is neither a list nor words."""
+    """Raises ValueError for what is neither a list nor words nor numbers.
+    """
     from mmengine.config import DictAction
+    if _DICT.match(value):
+        raise ValueError(f'{key}={value:.80}: several settings at once are '
+                         f'not read; set them one by one, {key}.name=value.')
     is_list = value[:1] in ('[', '(') and value[-1:] in (']', ')')
     if is_list:
         try:
@@ -101,7 +115,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         'a progress bar and the result; it is in the log file in any case')
     parser.add_argument(
         '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        choices=['none', *LAUNCHERS],
         default='none',
         help='job launcher')
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead
@@ -112,6 +126,12 @@ def parse_args(parser: argparse.ArgumentParser,
                argv: Optional[List[str]]) -> argparse.Namespace:
     """Parse a command line with a ``config``, and refuse what is misspelt."""
     args = parser.parse_args(argv)
+    variable = LAUNCHERS.get(args.launcher)
+    if variable and variable not in os.environ:
+        parser.error(
+            f'--launcher {args.launcher} did not start this process '
+            f'({variable} is not set): use tools/dist_train.sh, torchrun, '
+            'srun or mpirun, or leave the flag out')
     try:
         args.config = find_config(args.config)
     except FileNotFoundError as error:
@@ -168,7 +188,7 @@ def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
         ValueError: An option goes into a place that takes a variable whole,
             or that is not there.
     """
-    for key in options:
+    for key, value in options.items():
         part: Any = cfg
         for i, name in enumerate(key.split('.')[:-1], start=1):
             part = part.get(name) if hasattr(part, 'get') else None
@@ -178,13 +198,28 @@ def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
                     f'{key}: {place} takes {part} whole, so nothing inside it '
                     'can be set; set what the variable stands for '
                     '(configs/README.md).')
+        inside = part.get(key.split('.')[-1]) if hasattr(part, 'get') else None
+        if isinstance(inside, dict) and isinstance(value, str):
+            raise ValueError(
+                f'{key}={value:.80}: {key} holds several settings; set them '
+                f'one by one, {key}.{next(iter(inside), "name")}=...')
     try:
         cfg.merge_from_dict(options)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         text = str(error.args[0]) if error.args else repr(error)
-        raise ValueError(f'--cfg-options {" ".join(options)}: {text}'
-                         ) from error
+        raise ValueError(f'--cfg-options {_culprit(cfg, options)}: '
+                         f'{text:.200}') from error
     cfg.overrides = options
+
+
+def _culprit(cfg: 'Config', options: Dict[str, Any]) -> str:
+    """The option that cannot be merged; all, if each can be alone."""
+    for key, value in options.items():
+        try:
+            copy.deepcopy(cfg).merge_from_dict({key: value})
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return key
+    return ' '.join(options)
 
 
 def ignore_host_warnings() -> None:
@@ -223,6 +258,13 @@ def load_config(args: argparse.Namespace, work_dir: str,
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join(work_dir, name)
+    if not cfg.work_dir:
+        raise ValueError('--work-dir is empty (a variable of the shell that '
+                         'is not set?): name a folder.')
+    levels = logging.getLevelNamesMapping()
+    if cfg.get('log_level', 'INFO') not in levels:
+        raise ValueError(f'log_level={cfg.log_level}: choose from '
+                         f'{", ".join(levels)}.')
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name) is None:
             continue
@@ -260,12 +302,21 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if osp.exists(cfg.work_dir) and not osp.isdir(cfg.work_dir):
         raise NotADirectoryError(f'--work-dir {cfg.work_dir} is no folder: '
                                  'name another.')
+    for names in TOGETHER:
+        given = [name for name in names if cfg.get(name) is not None]
+        if given and len(given) < len(names):
+            raise ValueError(
+                f'the config sets {", ".join(given)} and not '
+                f'{", ".join(set(names) - {*given})}: give all of them, or '
+                'none (to train without validation: --no-validate).')
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
         from .config.arguments import check_arguments
+        from .features.limit import get_cache_limit
         from .engine.checks import (check_amp, check_checkpoint, check_data,
                                     check_validation_draw)
+        get_cache_limit()
         check_arguments(cfg)
         check_amp(cfg)
         with _errors_only():  # the runner builds the data again, and warns

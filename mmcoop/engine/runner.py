@@ -20,7 +20,7 @@ from ..checkpoints import find_last_checkpoint
 from ..config import resolve
 from ..config.arguments import check_arguments
 from ..errors import LogFailure, is_of_lost_rank
-from ..files import (check_writable, explain, is_explained, is_full,
+from ..files import (check_writable, explain, holding, is_explained, is_full,
                      remove_leftovers, replacing)
 from ..registry import DATASETS, RUNNERS
 from .checks import check_amp, check_cached_views, check_checkpoint
@@ -69,6 +69,9 @@ class FewShotRunner(Runner):
         check_amp(cfg)
         check_cached_views(cfg)
         check_writable(cfg.work_dir)
+        if cfg.get('train_cfg') and cfg.get('launcher', 'none') == 'none':
+            with holding(cfg.work_dir):  # else it shows at once, but late
+                pass
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(cfg.__dict__)
         # mmengine names logs by the second; runs may be quicker
@@ -89,7 +92,9 @@ class FewShotRunner(Runner):
         return logger
 
     def train(self) -> nn.Module:
-        with self._ending_well():
+        alone = holding(self.work_dir) if is_main_process() \
+            else contextlib.nullcontext()
+        with alone, self._ending_well():
             return super().train()
 
     def test(self) -> dict:
