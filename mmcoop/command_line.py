@@ -4,21 +4,18 @@ The tools answer ``--help`` and misspelt flags at once, so heavy imports stand
 in the functions that need them.
 """
 import argparse
-import ast
 import atexit
 import contextlib
-import copy
 import gc
 import logging
 import os
 import os.path as osp
-import re
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence
 
+from .cfg_options import add_cfg_options, merge_options, parse_values
 from .config import check_options, resolve
-from .errors import add_debug
 from .methods import configs_folder
 
 if TYPE_CHECKING:
@@ -32,71 +29,6 @@ LAUNCHERS = dict(pytorch='RANK', slurm='SLURM_PROCID',
 TOGETHER = [('train_dataloader', 'train_cfg', 'optim_wrapper')] + [
     (f'{split}_dataloader', f'{split}_cfg', f'{split}_evaluator')
     for split in ('val', 'test')]
-_WORDS = re.compile(r'[^\s,\[(]\s+[^\s,\])]')  # a space inside of an item
-_DICT = re.compile(r'\{\s*[\w\'"]+\s*:|dict\(')  # no template, "{}: a photo"
-
-
-class CfgOptions(argparse.Action):
-    """mmengine's ``key=value`` pairs; :func:`parse_values` reads the values.
-    """
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        options = dict(getattr(namespace, self.dest, None) or {})
-        for pair in values:
-            key, equals, value = pair.partition('=')
-            if not equals:
-                parser.error(f'{option_string} {pair}: write key=value, '
-                             'without spaces, behind the config')
-            options[key] = value
-        setattr(namespace, self.dest, options)
-
-
-def parse_values(options: Optional[Dict[str, str]]) -> Dict[str, Any]:
-    """Values of ``--cfg-options`` as Python objects.
-
-    mmengine takes spaces out of every value and splits it at commas, which
-    would turn "a photo of a" into "aphotoofa"; here words keep their spaces.
-    """
-    return {key: _parse_value(key, value)
-            for key, value in (options or {}).items()}
-
-
-def _parse_value(key: str, value: str) -> Any:
-    """Raises ValueError for what is neither a list nor words nor numbers.
-    """
-    from mmengine.config import DictAction
-    if _DICT.match(value):
-        raise ValueError(f'{key}={value:.80}: several settings at once are '
-                         f'not read; set them one by one, {key}.name=value.')
-    is_list = value[:1] in ('[', '(') and value[-1:] in (']', ')')
-    if is_list:
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError, TypeError, MemoryError,
-                RecursionError):
-            pass  # [a,b], without quotes
-        if _WORDS.search(value):  # DictAction would join them
-            raise ValueError(
-                f'{key}={value}: in a list, words with spaces need quotation '
-                f'marks of their own, {key}="[\'a b\', \'c\']".')
-    elif any(character.isspace() for character in value):
-        return value
-    try:
-        return DictAction._parse_iterable(value)
-    except (AssertionError, ValueError, RecursionError):
-        raise ValueError(f'{key}={value:.80}: brackets that open must '
-                         'close.') from None
-
-
-def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
-    """The flag ``--cfg-options``."""
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, default={},
-        metavar='KEY=VALUE',
-        help=f'override settings of the config, e.g. {example}; words with '
-        'spaces in quotation marks, ctx_init="a photo of a"; a list as in '
-        'Python, templates="[\'a {}.\', \'the {}.\']"')
-    add_debug(parser)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +58,7 @@ def parse_args(parser: argparse.ArgumentParser,
                argv: Optional[List[str]]) -> argparse.Namespace:
     """Parse a command line with a ``config``, and refuse what is misspelt."""
     args = parser.parse_args(argv)
-    variable = LAUNCHERS.get(args.launcher)
+    variable = LAUNCHERS.get(getattr(args, 'launcher', None))
     if variable and variable not in os.environ:
         parser.error(
             f'--launcher {args.launcher} did not start this process '
@@ -179,47 +111,6 @@ def read_config(path: str) -> 'Config':
         where = f', line {line}' if line else ' or a base of it'
         raise ValueError(f'the config {path}{where}: {type(error).__name__}: '
                          f'{error}') from error
-
-
-def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
-    """Put ``--cfg-options`` into a config, and note them for results.
-
-    Raises:
-        ValueError: An option goes into a place that takes a variable whole,
-            or that is not there.
-    """
-    for key, value in options.items():
-        part: Any = cfg
-        for i, name in enumerate(key.split('.')[:-1], start=1):
-            part = part.get(name) if hasattr(part, 'get') else None
-            if isinstance(part, str) and '${' in part:
-                place = '.'.join(key.split('.')[:i])
-                raise ValueError(
-                    f'{key}: {place} takes {part} whole, so nothing inside it '
-                    'can be set; set what the variable stands for '
-                    '(configs/README.md).')
-        inside = part.get(key.split('.')[-1]) if hasattr(part, 'get') else None
-        if isinstance(inside, dict) and isinstance(value, str):
-            raise ValueError(
-                f'{key}={value:.80}: {key} holds several settings; set them '
-                f'one by one, {key}.{next(iter(inside), "name")}=...')
-    try:
-        cfg.merge_from_dict(options)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        text = str(error.args[0]) if error.args else repr(error)
-        raise ValueError(f'--cfg-options {_culprit(cfg, options)}: '
-                         f'{text:.200}') from error
-    cfg.overrides = options
-
-
-def _culprit(cfg: 'Config', options: Dict[str, Any]) -> str:
-    """The option that cannot be merged; all, if each can be alone."""
-    for key, value in options.items():
-        try:
-            copy.deepcopy(cfg).merge_from_dict({key: value})
-        except (LookupError, TypeError, ValueError, AttributeError):
-            return key
-    return ' '.join(options)
 
 
 def ignore_host_warnings() -> None:
@@ -313,9 +204,9 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
         from .config.arguments import check_arguments
-        from .features.limit import get_cache_limit
         from .engine.checks import (check_amp, check_checkpoint, check_data,
                                     check_validation_draw)
+        from .features.limit import get_cache_limit
         get_cache_limit()
         check_arguments(cfg)
         check_amp(cfg)

@@ -45,7 +45,8 @@ def run_tool(main: Callable[[], Any]) -> None:
     """
     debug = DEBUG in sys.argv[1:]
     sys.argv = [word for word in sys.argv if word != DEBUG]
-    if hasattr(sys.stdout, 'reconfigure'):  # class names in any alphabet
+    # names of classes and files may hold what a console cannot show
+    if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         code = main()
