@@ -6,9 +6,9 @@ import torch
 from mmpretrain.registry import TRANSFORMS
 
 from mmcoop.clip import load_clip
-from mmcoop.features.keys import (HashCache, NotCacheable,
-                                  get_precision_state, get_transform_state,
-                                  hash_tower, make_image_keys)
+from mmcoop.features.keys import (HashCache, NotCacheable, get_precision_state,
+                                  get_transform_state, hash_tower,
+                                  make_image_keys)
 
 
 def flip_a_bit(tower):
