@@ -70,7 +70,7 @@ class FewShotRunner(Runner):
         check_cached_views(cfg)
         check_writable(cfg.work_dir)
         if cfg.get('train_cfg') and cfg.get('launcher', 'none') == 'none':
-            with holding(cfg.work_dir):  # else it shows at once, but late
+            with holding(cfg.work_dir):  # before the CLIP is loaded
                 pass
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(cfg.__dict__)
