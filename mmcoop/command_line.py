@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence
 
 from .cfg_options import add_cfg_options, merge_options, parse_values
 from .config import check_options, resolve
+from .files import holding
 from .methods import configs_folder
 
 if TYPE_CHECKING:
@@ -216,6 +217,10 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
                     check_data(cfg[name].dataset)
             if 'train_dataloader' in loaders:
                 check_validation_draw(cfg)
+        if 'train_dataloader' in loaders and cfg.launcher == 'none' \
+                and osp.isdir(cfg.work_dir):
+            with holding(cfg.work_dir):
+                pass
         if cfg.get('load_from') and '://' not in cfg.load_from:
             check_checkpoint(cfg.load_from)
     return RUNNERS.build(cfg)

@@ -79,12 +79,19 @@ def remove_leftovers(folder: Union[str, Path], name: str = '*') -> None:
 
 
 @contextlib.contextmanager
-def holding(folder: Union[str, Path]) -> Iterator[None]:
-    """Let one process at a time work in a folder, where locks are known.
+def holding(folder: Union[str, Path], first: bool = True) -> Iterator[None]:
+    """Let one run at a time work in a folder, where locks are known.
+
+    Args:
+        folder: The folder.
+        first: Whether this is the run's first process, which holds it.
 
     Raises:
-        RuntimeError: Another one does.
+        RuntimeError: Another run does.
     """
+    if not first:
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     _held.add(descriptor)
     try:

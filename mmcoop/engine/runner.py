@@ -69,9 +69,6 @@ class FewShotRunner(Runner):
         check_amp(cfg)
         check_cached_views(cfg)
         check_writable(cfg.work_dir)
-        if cfg.get('train_cfg') and cfg.get('launcher', 'none') == 'none':
-            with holding(cfg.work_dir):  # before the CLIP is loaded
-                pass
         quick = QuickConfig.__new__(QuickConfig)
         quick.__dict__.update(cfg.__dict__)
         # mmengine names logs by the second; runs may be quicker
@@ -92,9 +89,7 @@ class FewShotRunner(Runner):
         return logger
 
     def train(self) -> nn.Module:
-        alone = holding(self.work_dir) if is_main_process() \
-            else contextlib.nullcontext()
-        with alone, self._ending_well():
+        with holding(self.work_dir, is_main_process()), self._ending_well():
             return super().train()
 
     def test(self) -> dict:
