@@ -217,7 +217,8 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
                     check_data(cfg[name].dataset)
             if 'train_dataloader' in loaders:
                 check_validation_draw(cfg)
-        if 'train_dataloader' in loaders and cfg.launcher == 'none' \
+        alone = cfg.get('launcher', 'none') == 'none'
+        if 'train_dataloader' in loaders and alone \
                 and osp.isdir(cfg.work_dir):
             with holding(cfg.work_dir):
                 pass

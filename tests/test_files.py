@@ -57,9 +57,12 @@ def test_one_run_at_a_time(tmp_path):
         with pytest.raises(RuntimeError, match='another run .* --work-dir'):
             with holding(tmp_path):
                 pass
+        reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
+            os.write(writing, b'.')
             signal.pause()
+        os.read(reading, 1)  # it has begun
     try:
         with holding(tmp_path):
             pass
