@@ -4,85 +4,32 @@ The tools answer ``--help`` and misspelt flags at once, so heavy imports stand
 in the functions that need them.
 """
 import argparse
-import ast
 import atexit
 import contextlib
 import gc
 import logging
 import os
 import os.path as osp
-import re
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence
 
+from .cfg_options import add_cfg_options, merge_options, parse_values
 from .config import check_options, resolve
-from .errors import add_debug
+from .files import holding
 from .methods import configs_folder
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
 
-_WORDS = re.compile(r'[^\s,\[(]\s+[^\s,\])]')  # a space inside of an item
-
-
-class CfgOptions(argparse.Action):
-    """mmengine's ``key=value`` pairs; :func:`parse_values` reads the values.
-    """
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        options = dict(getattr(namespace, self.dest, None) or {})
-        for pair in values:
-            key, equals, value = pair.partition('=')
-            if not equals:
-                parser.error(f'{option_string} {pair}: write key=value')
-            options[key] = value
-        setattr(namespace, self.dest, options)
-
-
-def parse_values(options: Optional[Dict[str, str]]) -> Dict[str, Any]:
-    """Values of ``--cfg-options`` as Python objects.
-
-    mmengine takes spaces out of every value and splits it at commas, which
-    would turn "a photo of a" into "aphotoofa"; here words keep their spaces.
-    """
-    return {key: _parse_value(key, value)
-            for key, value in (options or {}).items()}
-
-
-def _parse_value(key: str, value: str) -> Any:
-    """Raises ValueError for what is neither a list nor words."""
-    from mmengine.config import DictAction
-    is_list = value[:1] in ('[', '(') and value[-1:] in (']', ')')
-    if is_list:
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError, TypeError, MemoryError,
-                RecursionError):
-            pass  # [a,b], without quotes
-        if _WORDS.search(value):  # DictAction would join them
-            raise ValueError(
-                f'{key}={value}: in a list, words with spaces need quotation '
-                f'marks of their own, {key}="[\'a b\', \'c\']".')
-    elif any(character.isspace() for character in value):
-        return value
-    try:
-        return DictAction._parse_iterable(value)
-    except (AssertionError, ValueError, RecursionError):
-        raise ValueError(f'{key}={value:.80}: brackets that open must '
-                         'close.') from None
-
-
-def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
-    """The flag ``--cfg-options``."""
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, default={},
-        metavar='KEY=VALUE',
-        help=f'override settings of the config, e.g. {example}; words with '
-        'spaces in quotation marks, ctx_init="a photo of a"; a list as in '
-        'Python, templates="[\'a {}.\', \'the {}.\']"')
-    add_debug(parser)
+# what each sets for the processes that it starts
+LAUNCHERS = dict(pytorch='RANK', slurm='SLURM_PROCID',
+                 mpi='OMPI_COMM_WORLD_LOCAL_RANK')
+# mmengine takes all of them or none
+TOGETHER = [('train_dataloader', 'train_cfg', 'optim_wrapper')] + [
+    (f'{split}_dataloader', f'{split}_cfg', f'{split}_evaluator')
+    for split in ('val', 'test')]
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +48,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         'a progress bar and the result; it is in the log file in any case')
     parser.add_argument(
         '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        choices=['none', *LAUNCHERS],
         default='none',
         help='job launcher')
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead
@@ -112,6 +59,12 @@ def parse_args(parser: argparse.ArgumentParser,
                argv: Optional[List[str]]) -> argparse.Namespace:
     """Parse a command line with a ``config``, and refuse what is misspelt."""
     args = parser.parse_args(argv)
+    variable = LAUNCHERS.get(getattr(args, 'launcher', None))
+    if variable and variable not in os.environ:
+        parser.error(
+            f'--launcher {args.launcher} did not start this process '
+            f'({variable} is not set): use tools/dist_train.sh, torchrun, '
+            'srun or mpirun, or leave the flag out')
     try:
         args.config = find_config(args.config)
     except FileNotFoundError as error:
@@ -161,32 +114,6 @@ def read_config(path: str) -> 'Config':
                          f'{error}') from error
 
 
-def merge_options(cfg: 'Config', options: Dict[str, Any]) -> None:
-    """Put ``--cfg-options`` into a config, and note them for results.
-
-    Raises:
-        ValueError: An option goes into a place that takes a variable whole,
-            or that is not there.
-    """
-    for key in options:
-        part: Any = cfg
-        for i, name in enumerate(key.split('.')[:-1], start=1):
-            part = part.get(name) if hasattr(part, 'get') else None
-            if isinstance(part, str) and '${' in part:
-                place = '.'.join(key.split('.')[:i])
-                raise ValueError(
-                    f'{key}: {place} takes {part} whole, so nothing inside it '
-                    'can be set; set what the variable stands for '
-                    '(configs/README.md).')
-    try:
-        cfg.merge_from_dict(options)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        text = str(error.args[0]) if error.args else repr(error)
-        raise ValueError(f'--cfg-options {" ".join(options)}: {text}'
-                         ) from error
-    cfg.overrides = options
-
-
 def ignore_host_warnings() -> None:
     """Of mmcv-lite: mmpretrain imports what nothing here needs."""
     warnings.filterwarnings('ignore', 'Fail to import', UserWarning)
@@ -223,6 +150,13 @@ def load_config(args: argparse.Namespace, work_dir: str,
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join(work_dir, name)
+    if not cfg.work_dir:
+        raise ValueError('--work-dir is empty (a variable of the shell that '
+                         'is not set?): name a folder.')
+    levels = logging.getLevelNamesMapping()
+    if cfg.get('log_level', 'INFO') not in levels:
+        raise ValueError(f'log_level={cfg.log_level}: choose from '
+                         f'{", ".join(levels)}.')
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name) is None:
             continue
@@ -260,12 +194,21 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
     if osp.exists(cfg.work_dir) and not osp.isdir(cfg.work_dir):
         raise NotADirectoryError(f'--work-dir {cfg.work_dir} is no folder: '
                                  'name another.')
+    for names in TOGETHER:
+        given = [name for name in names if cfg.get(name) is not None]
+        if given and len(given) < len(names):
+            raise ValueError(
+                f'the config sets {", ".join(given)} and not '
+                f'{", ".join(set(names) - {*given})}: give all of them, or '
+                'none (to train without validation: --no-validate).')
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     if cfg.runner_type == 'mmcoop.FewShotRunner':
         from .config.arguments import check_arguments
         from .engine.checks import (check_amp, check_checkpoint, check_data,
                                     check_validation_draw)
+        from .features.limit import get_cache_limit
+        get_cache_limit()
         check_arguments(cfg)
         check_amp(cfg)
         with _errors_only():  # the runner builds the data again, and warns
@@ -274,6 +217,11 @@ def build_runner(cfg: 'Config', loaders: Sequence[str]) -> 'Runner':
                     check_data(cfg[name].dataset)
             if 'train_dataloader' in loaders:
                 check_validation_draw(cfg)
+        alone = cfg.get('launcher', 'none') == 'none'
+        if 'train_dataloader' in loaders and alone \
+                and osp.isdir(cfg.work_dir):
+            with holding(cfg.work_dir):
+                pass
         if cfg.get('load_from') and '://' not in cfg.load_from:
             check_checkpoint(cfg.load_from)
     return RUNNERS.build(cfg)

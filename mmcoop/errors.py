@@ -45,6 +45,9 @@ def run_tool(main: Callable[[], Any]) -> None:
     """
     debug = DEBUG in sys.argv[1:]
     sys.argv = [word for word in sys.argv if word != DEBUG]
+    # names of classes and files may hold what a console cannot show
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         code = main()
     except KeyboardInterrupt:
@@ -89,7 +92,9 @@ def describe(error: BaseException) -> Optional[str]:
         return text + (f' ({remedy})' if remedy else '')
     if 'unexpected keyword argument' in text and isinstance(error, TypeError):
         return f'{text}: an argument in the config is misspelt'
-    return _from_worker(str(error))
+    if isinstance(error, ImportError) and 'install' in text:
+        return text  # the host names the package that a part needs
+    return _from_worker(str(error)) or _from_config(error)
 
 
 def is_own(error: BaseException) -> bool:
@@ -124,6 +129,25 @@ def _from_worker(text: str) -> Optional[str]:
             f'"{PACKAGE}' not in files[-1]:
         return None
     return lines[-1].partition(': ')[2]
+
+
+def _from_config(error: BaseException) -> Optional[str]:
+    """The sentence of a part of the host that refuses what a config says.
+
+    mmengine was building it, and nothing of this package's ran in it.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    built = [i for i, frame in enumerate(frames)
+             if frame.f_code.co_name == 'build_from_cfg']
+    refused = isinstance(error, (AssertionError, KeyError, TypeError,
+                                 ValueError))
+    if not (built and refused and error.args and error.args[0]) or any(
+            PACKAGE in Path(frame.f_code.co_filename).resolve().parents
+            for frame in frames[built[-1]:]):
+        return None
+    part = frames[built[-1]].f_locals.get('cfg') or {}
+    return (f'{part.get("type")} cannot be built as the config says: '
+            f'{" ".join(str(error.args[0]).split())}')
 
 
 def log_traceback(error: BaseException) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Iterator, Set, Union
 
 TEMPORARY = '.{name}.{unique}.tmp'
 PROBE = 'mmcoop'
@@ -76,6 +76,48 @@ def remove_leftovers(folder: Union[str, Path], name: str = '*') -> None:
                 path.unlink()
             finally:
                 os.close(held)
+
+
+@contextlib.contextmanager
+def holding(folder: Union[str, Path], first: bool = True) -> Iterator[None]:
+    """Let one run at a time work in a folder, where locks are known.
+
+    Args:
+        folder: The folder.
+        first: Whether this is the run's first process, which holds it.
+
+    Raises:
+        RuntimeError: Another run does.
+    """
+    if not first:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    _held.add(descriptor)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f'another run is writing into {folder}, and each would '
+                'replace what the other saves: name another --work-dir, or '
+                'wait for its end.') from None
+        except OSError:  # not on every file system
+            pass
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _let_go() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+_held: Set[int] = set()
+# loader processes, which may outlive a killed run for seconds
+os.register_at_fork(after_in_child=_let_go)
 
 
 def check_writable(folder: Union[str, Path]) -> None:
@@ -152,7 +194,7 @@ def explain(error: OSError, path: Union[str, Path]) -> OSError:
         remedy = 'Free some space, or write to another folder.'
     elif error.errno in READ_ONLY:
         remedy = 'Make it writable, or write to another folder.'
-    elif error.errno == errno.ENOENT:
+    elif error.errno == errno.ENOENT and not path.parent.exists():
         reason, remedy = f'there is no folder {path.parent}', 'Make it first.'
     explained = type(error)(f'cannot write {path}: {reason}. {remedy}')
     explained.errno = error.errno

@@ -1,15 +1,17 @@
 """How a command line ends when something is wrong."""
 import errno
 import logging
+import os
+import subprocess
 import sys
 
 import pytest
 from mmengine.logging import MMLogger
 
-from mmcoop import errors
+from mmcoop import errors, files
 from mmcoop.config.arguments import check_arguments
 
-from .conftest import custom_config
+from .conftest import ROOT, custom_config
 
 
 def ours():
@@ -109,6 +111,12 @@ def test_the_log_has_the_traceback(capsys, tmp_path):
      "optim_wrapper.optimizer.momentum='high': a number is needed"),
     ({'optim_wrapper.optimizer.lr': 'fast'},
      "optim_wrapper.optimizer.lr='fast': a number above 0 is needed"),
+    ({'default_hooks.checkpoint.intervals': 5}, 'did you mean interval'),
+    ({'default_hooks.checkpoint.interval': 'often'}, "'often': a number"),
+    ({'optim_wrapper.optimizer.weight_decay': 'none'}, "'none': a number"),
+    ({'custom_hooks.0.type': 'EMAHok'}, 'did you mean EMAHook'),
+    ({'train_dataloader.collate_fn': dict(type='defaultcollate')},
+     "type='defaultcollate' is not known"),
     ({'model.head.prompt.type': 'mmcoop.ContextPromt'},
      'did you mean mmcoop.ContextPrompt'),
 ])
@@ -135,3 +143,41 @@ def test_arguments_of_all_configs_are_known():
         check_arguments(resolve(cfg))
         checked += 1
     assert checked > 30
+
+
+class Odd:
+    """A part of the host, which refuses a value."""
+
+    def __init__(self, size):
+        raise ValueError(f'size {size}')
+
+
+def test_a_part_of_the_host_that_refuses_a_value(capsys):
+    from mmengine.registry import HOOKS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(HOOKS._module_dict, 'Odd', Odd)
+        code, lines = ends(lambda: HOOKS.build(dict(type='Odd', size=-1)),
+                           capsys)
+    assert code == 1
+    assert lines == ['Error: Odd cannot be built as the config says: size -1']
+
+
+def test_an_error_in_a_part_of_ours_is_unexpected(capsys):
+    """While mmengine builds it as well."""
+    from mmcoop.registry import HOOKS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmcoop.engine.EpochHook.__init__',
+                      lambda self: files.explain(OSError(), 2))
+        _, lines = ends(lambda: HOOKS.build(dict(type='mmcoop.EpochHook')),
+                        capsys)
+    assert 'please report' in lines[-1]
+
+
+def test_names_that_a_console_cannot_show():
+    """In a process of its own: pytest replaces sys.stdout."""
+    code = ('from mmcoop.errors import run_tool\n'
+            'run_tool(lambda: print("kite \\u2603 \\udcff"))')
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING='ascii'))
+    assert (done.returncode, done.stdout) == (0, 'kite \\u2603 \\udcff\n')

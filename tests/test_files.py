@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmcoop.files import remove_leftovers, replacing
+from mmcoop.files import holding, remove_leftovers, replacing
 
 from .conftest import ROOT
 
@@ -49,3 +49,24 @@ def test_killed_in_between(tmp_path):
     (tmp_path / '.someone.tmp').touch()
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ['.someone.tmp', 'result.json']
+
+
+def test_one_run_at_a_time(tmp_path):
+    """A loader process that outlives a killed run holds nothing."""
+    with holding(tmp_path):
+        with pytest.raises(RuntimeError, match='another run .* --work-dir'):
+            with holding(tmp_path):
+                pass
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writing, b'.')
+            signal.pause()
+        os.read(reading, 1)  # it has begun
+    try:
+        with holding(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert not os.listdir(tmp_path)

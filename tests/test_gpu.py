@@ -103,7 +103,9 @@ def test_cuda_graphs_equal_what_they_record(deep_clip, prompt, amp):
             optimizer.zero_grad()
             with torch.autocast('cuda', torch.float16, enabled=amp):
                 features = encode(prompt(tower, *image)[0])
-            F.normalize(features.float(), dim=-1)[..., 0].sum().backward()
+            loss = F.normalize(features.float(), dim=-1)[..., 0].sum()
+            loss.backward(retain_graph=True)
+            loss.backward()  # as ProGrad's losses, through shared features
             found.append([features, *(p.grad.clone() for p in
                                       prompt.parameters()
                                       if p.grad is not None)])

@@ -96,10 +96,7 @@ def predict(args: argparse.Namespace) -> int:
         print(f'{len(predictions.found)} predictions: {args.out}',
               file=sys.stderr)
     if args.format or not args.out:
-        # a file's name may hold bytes that are no text
-        text = apis.FORMATS[args.format or 'table'](predictions)
-        code = sys.stdout.encoding or 'utf-8'
-        print(text.encode(code, 'backslashreplace').decode(code), end='')
+        print(apis.FORMATS[args.format or 'table'](predictions), end='')
     if predictions.unreadable:
         print(f'{len(predictions.unreadable)} of {len(files)} files cannot be '
               'read:', file=sys.stderr)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from mmcoop.catalog import CATALOG, SPLITS
-from mmcoop.command_line import add_cfg_options
+from mmcoop.cfg_options import add_cfg_options
 from mmcoop.config import check_options
 from mmcoop.errors import run_tool
 from mmcoop.methods import (all_methods, expand_groups, get_method,
@@ -193,7 +193,7 @@ def report(plan: Plan, runs: List[Run],
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
-    from mmcoop.command_line import parse_values
+    from mmcoop.cfg_options import parse_values
     from mmcoop.protocol.execute import result_of, run_all
     args.cfg_options = parse_values(args.cfg_options)
     plan = make_plan(args)

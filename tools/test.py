@@ -20,6 +20,9 @@ from mmcoop.methods import configs_folder
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+PREDICTIONS = '.pkl', '.pickle'
+METRICS = '.json', '.yaml', '.yml', *PREDICTIONS
+
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -55,10 +58,12 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     args = parse_args(parser, argv)
     if args.out_item is not None and args.out is None:
         parser.error('--out-item needs --out')
-    if args.out and args.out_item != 'metrics' and \
-            not args.out.endswith(('.pkl', '.pickle')):
-        parser.error('--out holds predictions: name a .pkl file, or add '
-                     '--out-item metrics')
+    if args.out:
+        _check_out(parser, Path(args.out), args.out_item)
+    if args.interval < 1:
+        parser.error(f'--interval {args.interval}: at least 1 is needed')
+    if args.show_dir and os.path.isfile(args.show_dir):
+        parser.error(f'--show-dir {args.show_dir} is a file: name a folder')
     if args.checkpoint and os.path.isdir(args.checkpoint):
         from mmcoop.checkpoints import find_last_checkpoint
         last = find_last_checkpoint(args.checkpoint)
@@ -79,6 +84,20 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
                 '(A checkpoint stands before --tta.)')
         args.tta = str(path)
     return args
+
+
+def _check_out(parser: argparse.ArgumentParser, path: Path,
+               item: Optional[str]) -> None:
+    """What would be seen when the test is over."""
+    endings = METRICS if item == 'metrics' else PREDICTIONS
+    if path.suffix not in endings:
+        parser.error(f'--out {path}: name a file {" or ".join(endings)}' + (
+            '' if item == 'metrics' else ' for predictions, or add '
+            '--out-item metrics'))
+    if path.is_dir() or not path.parent.is_dir():
+        parser.error(f'--out {path}: ' + (
+            'it is a folder' if path.is_dir() else
+            f'there is no folder {path.parent}'))
 
 
 def tta_methods() -> List[str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import List, Optional
 
 from mmcoop.catalog import CATALOG
-from mmcoop.command_line import add_cfg_options, parse_args
+from mmcoop.cfg_options import add_cfg_options
+from mmcoop.command_line import parse_args
 from mmcoop.errors import run_tool
 
 
@@ -41,7 +42,8 @@ def read_data_root(args: argparse.Namespace) -> str:
     """The folder above the data sets, as flags or config say."""
     if args.data_root:
         return args.data_root
-    from mmcoop.command_line import merge_options, parse_values, read_config
+    from mmcoop.cfg_options import merge_options, parse_values
+    from mmcoop.command_line import read_config
     from mmcoop.config import resolve
     cfg = read_config(args.config)
     merge_options(cfg, parse_values(args.cfg_options))

@@ -26,8 +26,9 @@ class TextGraphs:
 
     A recording holds for one layout of the endings, for the same shapes,
     precision and weights. What is not recorded is encoded as it comes: the
-    first steps, prompts on a CPU or without gradients, and prompts whose
-    recording still waits for the backward pass of its last use.
+    first steps, prompts on a CPU, on another GPU than the current one or
+    without gradients, those of towers that are not packable, and prompts
+    whose recording still waits for the backward pass of its last use.
 
     ``MMCOOP_CUDA_GRAPHS=0`` (an environment variable) records nothing.
     """
@@ -38,7 +39,7 @@ class TextGraphs:
 
     def encode(self, tower: TextTower, prompts: PromptSet) -> torch.Tensor:
         """Class features (P, K, E) before L2 normalisation."""
-        if not self._can_record(prompts):
+        if not (tower.packs(prompts) and self._can_record(prompts)):
             return tower(prompts)
         case = self._case(tower, prompts)
         case.uses += 1
@@ -60,6 +61,8 @@ class TextGraphs:
         return (self.enabled and prompts.prefix.is_cuda
                 and torch.is_grad_enabled()
                 and any(x.requires_grad for x in _tensors(prompts))
+                # a capture records the kernels of the current device alone
+                and prompts.prefix.get_device() == torch.cuda.current_device()
                 and not torch.cuda.is_current_stream_capturing())
 
     def _case(self, tower: TextTower, prompts: PromptSet) -> '_Case':
@@ -114,8 +117,10 @@ class _Recording:
             self.grad_output = torch.zeros_like(self.output)
             self.backward_graph = torch.cuda.CUDAGraph()
             with _capture(self.backward_graph, self.forward_graph.pool()):
-                self.grads = torch.autograd.grad(self.output, learned,
-                                                 self.grad_output)
+                # a freed graph's memory would be written over within the
+                # pass, which is replayed twice if two losses share features
+                self.grads = torch.autograd.grad(
+                    self.output, learned, self.grad_output, retain_graph=True)
 
     def forward(self) -> None:
         self.forward_graph.replay()
@@ -125,10 +130,11 @@ class _Recording:
 
     def fits(self) -> bool:
         """Whether nothing waits for what is in its memory, and the weights
-        are where they were."""
+        are where they were and frozen."""
         use = self._last_use and self._last_use()
         return (use is None or use.done) and all(
-            p.data_ptr() == place for p, place in self.weights)
+            p.data_ptr() == place and not p.requires_grad
+            for p, place in self.weights)
 
     def begin(self) -> '_Use':
         self.uses += 1

@@ -3,11 +3,10 @@ import contextlib
 import difflib
 import json
 import logging
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import Dict, Iterator, Optional, Sequence
 
 import open_clip
 import torch
@@ -17,9 +16,6 @@ from open_clip.convert import convert_state_dict
 from open_clip.factory import get_model_config
 from open_clip.model import (build_model_from_openai_state_dict,
                              convert_to_custom_text_state_dict)
-from open_clip.pretrained import (download_pretrained,
-                                  download_pretrained_from_url,
-                                  get_pretrained_cfg)
 
 from .architecture import Architecture
 from .frozen import FrozenCLIP
@@ -28,7 +24,7 @@ from .preprocessing import (CONFIG_FILE, Preprocessing, read_model_config,
                             read_preprocessing)
 from .text_tower import TextTower
 from .tokenizer import Tokenizer
-from .weights import CLIPLoadError, read_state_dict
+from .weights import CLIPLoadError, find_weights, read_state_dict
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -127,7 +123,7 @@ def _load(model_name: Optional[str], pretrained: Optional[str],
     else:
         name = _register_config(model_name)
         tokenizer = Tokenizer.from_model(name)  # before weights are fetched
-        path, tag = _weight_file(name, pretrained, cache_dir)
+        path, tag = find_weights(name, pretrained, cache_dir)
         if quick_gelu is None:
             quick_gelu = tag.get('quick_gelu')
         print_log(f'CLIP {name or ""} from {path}', 'current', logging.INFO)
@@ -178,49 +174,6 @@ def _register_config(model_name: Optional[str]) -> Optional[str]:
             + (f'Did you mean {", ".join(near)}? ' if near else '')
             + 'open_clip.list_models() lists all.')
     return name
-
-
-def _weight_file(name: Optional[str], pretrained: Optional[str],
-                 cache_dir: Optional[str]) -> Tuple[Optional[str], dict]:
-    """Find or download the weights; return path and open_clip's tag entry."""
-    if pretrained is None:
-        print_log(
-            f'clip: no `pretrained` given, {name} has RANDOM weights',
-            'current', logging.WARNING)
-        return None, {}
-    path = os.path.expanduser(pretrained)
-    if os.path.isfile(path):
-        return path, {}
-    cfg = get_pretrained_cfg(name, pretrained) if name else {}
-    if not cfg:
-        tags = open_clip.list_pretrained_tags_by_model(name) if name else []
-        raise CLIPLoadError(
-            f'clip.pretrained={pretrained!r} is neither an existing file '
-            + (f'nor a tag of {name} (tags: {", ".join(tags) or "none"}).'
-               if name else '; a tag needs clip.model_name too.'))
-    return _download(name, pretrained, cfg, cache_dir), cfg
-
-
-def _download(name: str, tag: str, cfg: dict,
-              cache_dir: Optional[str]) -> str:
-    url, hub = cfg.get('url', ''), cfg.get('hf_hub', '')
-    # where the published code and open_clip < 3 keep OpenAI's archives
-    old_cache = Path(cache_dir or '~/.cache/clip').expanduser()
-    if url and (old_cache / os.path.basename(url)).is_file():
-        return download_pretrained_from_url(url, cache_dir=str(old_cache))
-    errors = []
-    for prefer_hub in ([True] if hub else []) + ([False] if url else []):
-        try:
-            return download_pretrained(
-                cfg, prefer_hf_hub=prefer_hub, cache_dir=cache_dir)
-        except Exception as error:
-            errors.append(f'{type(error).__name__}: {error}'.split('\n')[0])
-    source = url or f'https://huggingface.co/{hub}'
-    raise CLIPLoadError(
-        f'cannot download the weights {tag!r} of {name} (no network?). On a '
-        f'machine with network fetch {source} , copy it here and set '
-        "clip.pretrained='/path/to/that/file'. Tried: "
-        + ' | '.join(error[:200] for error in errors))
 
 
 def _build(name: Optional[str], path: Optional[str], state: dict,
@@ -291,7 +244,7 @@ def read_architecture(model_name: Optional[str] = None,
         CLIPLoadError: As in :func:`load_clip`.
     """
     if not model_name:
-        path, _ = _weight_file(None, pretrained, None)
+        path, _ = find_weights(None, pretrained, None)
         state, _ = read_state_dict(path)
         if 'visual.conv1.weight' not in state:
             raise CLIPLoadError(f'{path} is no CLIP in OpenAI\'s layout: give '

@@ -94,11 +94,14 @@ class TextTower(FrozenModule):
     def fingerprint(self) -> str:
         return self._fingerprint or f'{self.width}-{super().fingerprint()}'
 
+    def packs(self, prompts: PromptSet) -> bool:
+        """Whether :mod:`text_engine` encodes these prompts."""
+        # the engine's mask wants a first row that all attend to
+        return self.packable and prompts.prefix.shape[1] > 0
+
     def forward(self, prompts: PromptSet) -> torch.Tensor:
         """Class features (P, K, E) before L2 normalisation."""
-        # the engine's mask wants a first row that all attend to
-        packed = self.packable and prompts.prefix.shape[1] > 0
-        encode = encode_packed if packed else encode_plain
+        encode = encode_packed if self.packs(prompts) else encode_plain
         with self.autocast(prompts.prefix.device):
             return encode(self, prompts)
 

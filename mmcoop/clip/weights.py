@@ -1,8 +1,15 @@
-"""Read the weights of a CLIP from a file, without unpickling objects."""
+"""Find the weights of a CLIP, and read them without unpickling objects."""
+import logging
 import os
-from typing import Any, Dict, List, Tuple
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
+import open_clip
 import torch
+from mmengine.logging import print_log
+from open_clip.pretrained import (download_pretrained,
+                                  download_pretrained_from_url,
+                                  get_pretrained_cfg)
 
 from ..safe_load import (UnsafeFileError, check_is_safe, is_torchscript,
                          read_torchscript, reason_of)
@@ -10,6 +17,61 @@ from ..safe_load import (UnsafeFileError, check_is_safe, is_torchscript,
 
 class CLIPLoadError(RuntimeError):
     """A CLIP could not be loaded; the message says what to do about it."""
+
+
+def find_weights(name: Optional[str], pretrained: Optional[str],
+                 cache_dir: Optional[str]) -> Tuple[Optional[str], dict]:
+    """Find or download the weights of a CLIP.
+
+    Args:
+        name: The open_clip name; None if the file tells.
+        pretrained: A file, or one of open_clip's tags; None: random weights.
+        cache_dir: Where downloads are kept; None takes open_clip's default.
+
+    Returns:
+        The path, None for random weights, and open_clip's entry of the tag.
+
+    Raises:
+        CLIPLoadError: There is no such file or tag, or no network.
+    """
+    if pretrained is None:
+        print_log(
+            f'clip: no `pretrained` given, {name} has RANDOM weights',
+            'current', logging.WARNING)
+        return None, {}
+    path = os.path.expanduser(pretrained)
+    if os.path.isfile(path):
+        return path, {}
+    cfg = get_pretrained_cfg(name, pretrained) if name else {}
+    if not cfg:
+        tags = open_clip.list_pretrained_tags_by_model(name) if name else []
+        raise CLIPLoadError(
+            f'clip.pretrained={pretrained!r} is neither an existing file '
+            + (f'nor a tag of {name} (tags: {", ".join(tags) or "none"}).'
+               if name else '; a tag needs clip.model_name too.'))
+    return _download(name, pretrained, cfg, cache_dir), cfg
+
+
+def _download(name: str, tag: str, cfg: dict,
+              cache_dir: Optional[str]) -> str:
+    url, hub = cfg.get('url', ''), cfg.get('hf_hub', '')
+    # where the published code and open_clip < 3 keep OpenAI's archives
+    old_cache = Path(cache_dir or '~/.cache/clip').expanduser()
+    if url and (old_cache / os.path.basename(url)).is_file():
+        return download_pretrained_from_url(url, cache_dir=str(old_cache))
+    errors = []
+    for prefer_hub in ([True] if hub else []) + ([False] if url else []):
+        try:
+            return download_pretrained(
+                cfg, prefer_hf_hub=prefer_hub, cache_dir=cache_dir)
+        except Exception as error:
+            errors.append(f'{type(error).__name__}: {error}'.split('\n')[0])
+    source = url or f'https://huggingface.co/{hub}'
+    raise CLIPLoadError(
+        f'cannot download the weights {tag!r} of {name} (no network?). On a '
+        f'machine with network fetch {source} , copy it here and set '
+        "clip.pretrained='/path/to/that/file'. Tried: "
+        + ' | '.join(error[:200] for error in errors))
 
 
 def read_state_dict(path: str) -> Tuple[Dict[str, torch.Tensor], bool]:

@@ -1,6 +1,7 @@
 """Arguments in a config that no class takes, or of a wrong kind."""
 import difflib
 import inspect
+import types
 import typing
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
@@ -74,22 +75,39 @@ def _find(part: dict, place: str, registries: Tuple[Registry, ...]
         found = registry.get(kind)
         if found is not None:
             return found
-    if not kind.startswith('mmcoop.'):
-        return None  # the host tells
+    # of parts inside of parts: collate functions, initialisation
+    others = [value for value in vars(host).values()
+              if isinstance(value, Registry)]
+    if any(registry.get(f'{scope}{kind}') for registry in others
+           for scope in ('', 'mmpretrain.')):
+        return None
     names = [f'mmcoop.{name}' for registry in registries
-             for name in registry.module_dict]
+             for name in registry.module_dict if registry.scope == 'mmcoop']
+    if not kind.startswith('mmcoop.'):
+        names += _names_of_host(registries)
     raise ValueError(f'{place}.type={kind!r} is not known'
                      + _nearest(kind, names))
 
 
+def _names_of_host(registries: Tuple[Registry, ...]) -> List[str]:
+    """What mmpretrain and mmengine have in the place of registries."""
+    roots = [registry.root for registry in registries]
+    return [name for root in roots
+            for registry in (root, *root.children.values())
+            if registry.scope != 'mmcoop'
+            for name in registry.module_dict]
+
+
 def _check(part: dict, place: str, takes: Any) -> None:
-    accepted = _accepted(takes)
-    if accepted is None:
-        return
+    accepted, is_open = _accepted(takes)
     for key, value in part.items():
         if key in OF_HOST:
             continue
         if key not in accepted:
+            # one letter off from a name is no argument for somebody else
+            if is_open and not difflib.get_close_matches(key, accepted, 1,
+                                                         0.9):
+                continue
             what = takes.__name__
             raise ValueError(f'{key} in {place}: {what} takes no such '
                              f'argument{_nearest(key, list(accepted))}')
@@ -106,11 +124,11 @@ def _nearest(name: str, names: List[str]) -> str:
     return f'. Known: {", ".join(sorted(names)[:20])}.' if names else '.'
 
 
-def _accepted(takes: Any) -> Optional[Dict[str, bool]]:
+def _accepted(takes: Any) -> Tuple[Dict[str, bool], bool]:
     """Names of arguments, and whether each is a number.
 
     Returns:
-        None if any argument may be taken.
+        The names that are known, and whether others may be taken too.
     """
     functions = [takes]
     if inspect.isclass(takes):
@@ -118,11 +136,12 @@ def _accepted(takes: Any) -> Optional[Dict[str, bool]]:
                      if '__init__' in vars(kind)
                      and kind not in (object, torch.nn.Module)]
     accepted: Dict[str, bool] = {}
+    is_open = False
     for function in functions:
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
-            return None
+            return accepted, True
         hints = _hints(function)
         for parameter in parameters:
             if parameter.kind in (parameter.KEYWORD_ONLY,
@@ -130,11 +149,11 @@ def _accepted(takes: Any) -> Optional[Dict[str, bool]]:
                 accepted.setdefault(parameter.name, _is_number(
                     hints.get(parameter.name), parameter.default))
         if all(p.kind != p.VAR_KEYWORD for p in parameters):
-            return accepted
+            break
         # only of our own classes it is known that they go to the parent
-        if not function.__module__.startswith('mmcoop.'):
-            return None
-    return accepted
+        is_open = is_open or not function.__module__.startswith('mmcoop.')
+    accepted.pop('self', None)
+    return accepted, is_open
 
 
 def _hints(function: Any) -> dict:
@@ -148,7 +167,7 @@ def _is_number(hint: Any, default: Any) -> bool:
     if hint is None:
         return isinstance(default, (int, float)) \
             and not isinstance(default, bool)
-    kinds = typing.get_args(hint) if typing.get_origin(hint) is Union \
-        else (hint, )
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (
+        Union, types.UnionType) else (hint, )
     return any(kind in (int, float) for kind in kinds) and not any(
         kind is str or kind is Any for kind in kinds)

@@ -74,7 +74,7 @@ def _warmup_factor(resolver: 'Resolver') -> float:
     """The first epoch's learning rate, 1e-5, as a part of the full one."""
     place = 'optim_wrapper.optimizer.lr'
     lr = resolver.value(place, 'warmup_factor')
-    if not isinstance(lr, (int, float)) or not lr > 0:
+    if not isinstance(lr, (int, float)) or not 0 < lr < float('inf'):
         raise ValueError(f'{place}={lr!r}: a number above 0 is needed.')
     return WARMUP_LR / lr
 

@@ -46,16 +46,27 @@ class ConfigFile(NamedTuple):
     complete: bool
 
 
-def read_chain(path: Optional[str]) -> List[ConfigFile]:
+def read_chain(path: Optional[str],
+               above: Tuple[Path, ...] = ()) -> List[ConfigFile]:
     """A config file and its bases, those of other packages left out.
+
+    Args:
+        path: The file.
+        above: The files that inherit it.
 
     Returns:
         Nothing for what is not written in Python, or in the lazy style.
+
+    Raises:
+        ValueError: A file inherits itself.
     """
     if path is None or Path(path).suffix != '.py' or \
             not Path(path).is_file():
         return []
     path = Path(path)
+    if path.resolve() in above:
+        raise ValueError(f'the config {path} is a base of itself: mend its '
+                         '_base_.')
     try:
         tree = ast.parse(path.read_text(encoding='utf-8'))
     except (SyntaxError, ValueError):  # it is told when the config is read
@@ -82,8 +93,8 @@ def read_chain(path: Optional[str]) -> List[ConfigFile]:
             except ValueError:  # it is computed
                 return []
             bases = [value] if isinstance(value, str) else list(value)
-    chains = [read_chain(str(path.parent / _in_package(base)))
-              for base in bases]
+    chains = [read_chain(str(path.parent / _in_package(base)),
+                         (*above, path.resolve())) for base in bases]
     return [ConfigFile(path, sets, reads, of_base, bool(bases), all(chains)),
             *(file for chain in chains for file in chain)]
 

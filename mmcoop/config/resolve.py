@@ -25,7 +25,13 @@ PLACEHOLDER = re.compile(r'\$\{([^{}]*)\}')
 OUR_SCOPE = ('_scope_', 'mmcoop')
 # and the least that each may be
 WHOLE_NUMBERS = dict(shots=1, max_epochs=1, steps_per_shot=1, cached_views=1,
-                     num_workers=0, seed=0)
+                     num_workers=0, seed=0, image_size=1)
+# the same of plain places
+PLACES = {f'{split}_dataloader.{name}': least
+          for split in ('train', 'val', 'test')
+          for name, least in (('batch_size', 1), ('num_workers', 0))}
+PLACES.update({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1,
+               'optim_wrapper.accumulative_counts': 1})
 
 
 def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':
@@ -63,9 +69,9 @@ def resolve(cfg: 'Config', options: Iterable[str] = ()) -> 'Config':
     result = copy.copy(cfg)
     # Config guards its attributes
     result.__dict__['_cfg_dict'] = type(cfg._cfg_dict)(plain)
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        _check_number(f'{loader}.batch_size',
-                      (plain.get(loader) or {}).get('batch_size'), 1)
+    for place, least in PLACES.items():
+        top, name = place.split('.')
+        _check_number(place, (plain.get(top) or {}).get(name), least)
     check_selection(result)
     return result
 
@@ -74,8 +80,9 @@ def _check_number(place: str, value: Any, least: int) -> None:
     most = 2**32 - 1  # of numpy's seeds
     if value is not None and (
             type(value) is not int or not least <= value <= most):
-        raise ValueError(f'{place}={value}: a whole number of at least '
-                         f'{least} is needed.')
+        raise ValueError(
+            f'{place}={value}: a whole number of at least {least} is needed'
+            + ('; shots=None takes all images.' if place == 'shots' else '.'))
 
 
 class Resolver:

@@ -72,6 +72,9 @@ class FolderDataset(CustomDataset):
         self.split = split
         self.unreadable = unreadable
         self.holdout = holdout
+        if '://' in data_root:
+            raise ValueError(f'data_root={data_root}: a folder or a list on '
+                             'this machine is needed. Fetch the photos first.')
         root = os.path.expanduser(data_root)
         self.list_file: Optional[str] = None
         if ann_file:
@@ -150,17 +153,18 @@ class FolderDataset(CustomDataset):
 
     def _search_folder(self) -> Dict[str, List[str]]:
         """Photos of this split by class, from sub-folders."""
-        root = self.img_prefix
+        root = os.path.abspath(self.img_prefix)  # a file has no "/" behind it
         classes = _list_sub_folders(root)
         if not classes:
             raise FileNotFoundError(
-                f'{os.path.abspath(root)} '
+                f'{root} '
                 + ('has no class sub-folders' if os.path.isdir(root) else
                    'is no folder' if os.path.exists(root) else
                    'does not exist')
                 + '. Make one sub-folder for each class with its photos in '
-                'it, and set data_root to the folder above them; or give a '
-                'list of paths and labels, ann_file=labels.csv.')
+                'it, and set data_root to the folder above them (of an '
+                'archive, unpack it first); or give a list of paths and '
+                'labels, ann_file=labels.csv.')
         if self.split == 'test' and self.holdout is None:
             train_classes = _list_sub_folders(self.train_root)
             odd = sorted(set(classes) ^ set(train_classes))

@@ -2,7 +2,7 @@
 import contextlib
 import logging
 import os
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 from mmengine.hooks import CheckpointHook as _CheckpointHook
@@ -31,8 +31,8 @@ class SafeCheckpointHook(Hook):
     the checkpoint without a config (:func:`make_model_record`).
 
     Raises:
-        ValueError: On resuming with other shots, seed, epochs or cached
-            views, where mmengine would silently keep the old schedule.
+        ValueError: On resuming with other classes, shots, seed, epochs or
+            cached views, where mmengine would silently keep the old schedule.
     """
     priority = 'VERY_LOW'
 
@@ -58,6 +58,7 @@ class SafeCheckpointHook(Hook):
                        for key, value in now.items()
                        # earlier versions wrote less
                        if before.get(key, value) != value]
+            changed += _changed_classes(runner, checkpoint)
             if changed:
                 raise ValueError(
                     f'this run began with {", ".join(changed)}: draw, '
@@ -164,6 +165,18 @@ def _recipe(runner) -> dict:
         recipe['cached_views'] = None if views is None \
             or views >= runner.max_epochs else views
     return recipe
+
+
+def _changed_classes(runner, checkpoint: dict) -> List[str]:
+    """Says that a checkpoint was learned on other classes, if it was."""
+    meta = checkpoint['meta'].get('dataset_meta') or {}
+    before = meta.get('classes')
+    now = runner.train_dataloader.dataset.metainfo.get('classes')
+    if before is None or now is None or list(before) == list(now):
+        return []
+    odd = [name for name in (*before, *now)
+           if (name in before) != (name in now)] or ['in another order']
+    return [f'{len(before)} classes (now {len(now)}; {", ".join(odd[:3])})']
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..catalog import find
+from ..checkpoints import find_last_checkpoint
 from ..clip import TowerAdapter
 from ..clip.weights import find_not_finite
 from ..config import find_model, make_validation_draw
@@ -99,7 +100,9 @@ def check_checkpoint(filename: str) -> None:
     """
     content = check_is_safe(filename)
     if content is None:
-        raise FileNotFoundError(f'there is no checkpoint {filename}')
+        last = find_last_checkpoint(filename)
+        raise FileNotFoundError(f'there is no checkpoint {filename}' + (
+            f': it is a folder; its last one is {last}' if last else ''))
     check_finite(content, filename)
 
 

@@ -20,7 +20,7 @@ from ..checkpoints import find_last_checkpoint
 from ..config import resolve
 from ..config.arguments import check_arguments
 from ..errors import LogFailure, is_of_lost_rank
-from ..files import (check_writable, explain, is_explained, is_full,
+from ..files import (check_writable, explain, holding, is_explained, is_full,
                      remove_leftovers, replacing)
 from ..registry import DATASETS, RUNNERS
 from .checks import check_amp, check_cached_views, check_checkpoint
@@ -89,7 +89,7 @@ class FewShotRunner(Runner):
         return logger
 
     def train(self) -> nn.Module:
-        with self._ending_well():
+        with holding(self.work_dir, is_main_process()), self._ending_well():
             return super().train()
 
     def test(self) -> dict:

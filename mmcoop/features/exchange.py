@@ -36,7 +36,8 @@ def exchange_rows(features: Optional[torch.Tensor],
             some rank.
 
     Returns:
-        (n, E). Each row is bitwise that of the lowest rank that had it.
+        (n, E). Each row is bitwise that of the lowest rank that had it; but
+        if every rank had every row, each keeps its own.
     """
     rank, world = get_rank(), get_world_size()
     incomplete = torch.tensor(int(not have.all()))

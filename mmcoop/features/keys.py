@@ -126,7 +126,9 @@ def get_precision_state(device: torch.device) -> dict:
         autocast=str(torch.get_autocast_dtype(kind))
         if torch.is_autocast_enabled(kind) else None,
         matmul=torch.get_float32_matmul_precision(),
-        tf32=torch.backends.cudnn.allow_tf32 if kind == 'cuda' else None)
+        # convolve_exactly gives convolutions the setting of matrix products
+        tf32=torch.backends.cuda.matmul.allow_tf32
+        if kind == 'cuda' else None)
 
 
 def get_versions() -> dict:

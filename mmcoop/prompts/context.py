@@ -54,6 +54,10 @@ class ContextPrompt(BasePrompt):
         if ctx_init is not None and not str(ctx_init).strip():
             raise ValueError(f'ctx_init={ctx_init!r} holds no words; None '
                              'starts from random vectors.')
+        if ctx_init is not None and '{' in str(ctx_init):
+            raise ValueError(
+                f'ctx_init={ctx_init!r}: give the words that are learned, '
+                'ctx_init="a photo of a"; class names follow by themselves.')
         numbers = dict(n_ctx=1 if ctx_init else n_ctx, n_prompts=n_prompts)
         for key, value in numbers.items():
             if not isinstance(value, int) or value < 1:

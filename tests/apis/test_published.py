@@ -12,8 +12,8 @@ import mmcoop
 from mmcoop.apis import (read_published, to_mmcoop, to_published,
                          write_published)
 from mmcoop.apis.published import find_config, read_options
+from mmcoop.cfg_options import merge_options, parse_values
 from mmcoop.clip import keep_clips
-from mmcoop.command_line import merge_options, parse_values
 from mmcoop.config import resolve
 from mmcoop.protocol.execute import tool_main
 

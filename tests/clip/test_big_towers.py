@@ -37,7 +37,7 @@ def build(monkeypatch):
         # no weights are read, and the tag says what else it does
         cfg = get_pretrained_cfg(name, tag)
         assert cfg
-        monkeypatch.setattr(loading, '_weight_file', lambda *_: (None, cfg))
+        monkeypatch.setattr(loading, 'find_weights', lambda *_: (None, cfg))
         clip = load_clip(name, tag)
         return built[-1].eval(), clip
 

@@ -5,12 +5,14 @@ a CUDA graph does; tests/test_gpu.py has the graphs themselves.
 """
 import copy
 import pickle
+from contextlib import nullcontext
+from unittest.mock import Mock
 
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmcoop.clip import TextDivider, load_clip
+from mmcoop.clip import TextDivider, cuda_graphs, load_clip
 from mmcoop.clip.cuda_graphs import (AFTER, KEPT, TextGraphs, _Recording,
                                      _tensors, _with_tensors)
 
@@ -209,3 +211,50 @@ def test_where_nothing_can_be_recorded(graphs, tower, monkeypatch, logged):
     assert not graphs.enabled
     said, = [line for line in logged if 'CUDA graph' in line]
     assert 'with the same results at less speed (out of memory)' in said
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """A recording is made, of nothing, on a CPU."""
+    for name in ('_warm_up', '_capture', '_autocast_without_cache'):
+        monkeypatch.setattr(cuda_graphs, name, lambda *args: nullcontext())
+    monkeypatch.setattr(torch.cuda, 'CUDAGraph', Mock)
+
+
+def test_a_backward_pass_can_be_replayed_twice(tower, no_gpu):
+    """It frees nothing of what the forward pass saved: within a graph, memory
+    that is freed is written over by the same pass."""
+    recording = _Recording(tower, make_prompt(tower)(tower)[0])
+    again = torch.autograd.grad(
+        recording.output, [x for x in recording.inputs if x.requires_grad],
+        recording.grad_output)
+    assert len(again) == len(recording.grads) == 1
+
+
+def test_weights_that_learn_are_not_replayed(tower, no_gpu):
+    """Their gradients are not recorded."""
+    recording = _Recording(tower, make_prompt(tower)(tower)[0])
+    assert recording.fits()
+    tower.ln_final.weight.requires_grad_(True)
+    assert not recording.fits()
+
+
+def test_the_plain_path_is_not_recorded(graphs, tower, monkeypatch):
+    """It copies from the CPU, which a capture cannot."""
+    prompt = make_prompt(tower)
+    monkeypatch.setattr(tower, 'packable', False)
+    for _ in range(2 * AFTER):
+        graphs.encode(tower, prompt(tower)[0])
+    assert not graphs._seen
+
+
+def test_another_gpu_than_the_current_one(monkeypatch):
+    """Its kernels would be missing in the recording, without an error."""
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: 0)
+    monkeypatch.setattr(torch.cuda, 'is_current_stream_capturing',
+                        lambda: False)
+    for device in (0, 1):
+        prefix = Mock(is_cuda=True, requires_grad=True,
+                      get_device=lambda: device)
+        prompts = Mock(prefix=prefix, endings=prefix, deep=None)
+        assert TextGraphs()._can_record(prompts) == (device == 0)

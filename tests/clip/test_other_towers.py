@@ -287,7 +287,7 @@ def test_refused_by_name(tmp_path, monkeypatch):
         TextTower(model, WordTokenizer(), 'odd')
     monkeypatch.setitem(sys.modules, 'tokenizers', None)
     # before weights are fetched
-    monkeypatch.setattr('mmcoop.clip.loading._weight_file', None)
+    monkeypatch.setattr('mmcoop.clip.loading.find_weights', None)
     with pytest.raises(CLIPLoadError, match='pip install tokenizers'):
         load_clip('ViT-B-16-SigLIP', 'webli')
     with pytest.raises(CLIPLoadError, match='Hugging Face .roberta-base'):

@@ -132,7 +132,7 @@ class TestNamesThatNothingReads:
         assert near in done.stderr and 'AssertionError' not in done.stderr
 
     def test_places_that_take_a_variable_whole(self):
-        from mmcoop.command_line import merge_options
+        from mmcoop.cfg_options import merge_options
         with pytest.raises(ValueError, match=r'val_dataloader.dataset takes '
                            r'\$\{val_dataset\} whole'):
             merge_options(Config.fromfile(COOP),

@@ -67,7 +67,11 @@ FOLDERS = [
     ('empty', without('snow', 'red_fox', 'grass'), 'photos',
      'no class sub-folders', 'Make one'),
     ('a file', lambda box: box.train(
-        f'data_root={box.write("x.zip", "x")}'), 'x.zip', 'Make one'),
+        f'data_root={box.write("x.zip", "x")}'), 'x.zip is no folder',
+     'unpack'),
+    ('an address', lambda box: box.train(
+        'data_root=https://example.com/photos'), 'https://example.com/photos',
+     'on this machine'),
     ('one class', without('snow', 'grass'), 'one class only (red_fox)'),
     ('one image in a class', without('snow', keep=1), 'snow/0.png',
      'only image'),

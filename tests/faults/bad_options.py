@@ -69,6 +69,53 @@ OPTIONS = [
     ('reproduce: a misspelt variable', words(
         'reproduce', 'few-shot', '--methods', 'coop-m16-end', '--cfg-options',
         'data_rot=x'), 'data_root'),
+    # what is typed for what other tools take
+    ('a dict', train("optim_wrapper.optimizer={'type':'SGD','lr':.1}"),
+     'optim_wrapper.optimizer=', 'one by one'),
+    ('a dict, as in Python', train('model.clip=dict(model_name=RN50)'),
+     'model.clip=', 'one by one'),
+    ('a word for settings', train('model=coop'), 'model=coop', 'one by one'),
+    ('no = but spaces', train(flags=('--cfg-options', 'lr', '=', '.1')),
+     'key=value', 'without spaces'),
+    ('shots=all', train('shots=all'), 'shots=all', 'shots=None'),
+    ('image_size=0', train('image_size=0'), 'image_size=0'),
+    ('lr=inf', train('optim_wrapper.optimizer.lr=inf'), 'lr=inf'),
+    ('weight_decay=none', train('optim_wrapper.optimizer.weight_decay=none'),
+     "weight_decay='none'", 'number'),
+    ('momentum=-2', train('optim_wrapper.optimizer.momentum=-2'), 'SGD',
+     'momentum', '-2', 'LATE'),
+    ('clip_grad=5', train('optim_wrapper.clip_grad=5'), 'OptimWrapper',
+     'clip_grad', 'LATE'),
+    *((f'{place}={value}', train(f'{place}={value}'), f'{place}={value}',
+       'at least')
+      for place, value in (
+          ('train_cfg.val_interval', 0),
+          ('optim_wrapper.accumulative_counts', 0),
+          ('train_dataloader.num_workers', -1),
+          ('test_dataloader.num_workers', 'many'))),
+    ('train_cfg.max_epochs=0', lambda box: (
+        'train', box.config, '--work-dir', 'work', *box.options(
+            'train_cfg.max_epochs=0')), 'train_cfg.max_epochs=0'),
+    ('log_level=debug', train('log_level=debug'), 'log_level=debug', 'DEBUG'),
+    ('validation without data', train('val_dataloader=None'),
+     'val_dataloader', '--no-validate'),
+    ('an index that is not there', train(
+        'test_dataloader.dataset.pipeline.9.scale=1'), '--cfg-options '
+     'test_dataloader.dataset.pipeline.9.scale:', 'Index 9'),
+    ('an empty --work-dir', train(flags=('--work-dir', '')), '--work-dir'),
+    ('torchrun forgotten', train(flags=('--launcher', 'pytorch')),
+     '--launcher pytorch', 'RANK', 'torchrun'),
+    ('a folder for a checkpoint', lambda box: box.train(
+        flags=('--resume', box.run)), 'is a folder', 'epoch_2.pth'),
+    ('a size of the cache', lambda box: box.train() if box.set(
+        MMCOOP_CACHE_LIMIT='20GB') else None, 'MMCOOP_CACHE_LIMIT=20GB'),
+    *((f'test: {" ".join(flags)}', lambda box, flags=flags: box.test(
+        box.run, flags=flags), *said)
+      for flags, *said in (
+          (('--out', 'x.txt', '--out-item', 'metrics'), 'x.txt', '.json'),
+          (('--out', 'gone/x.pkl'), 'no folder gone'),
+          (('--interval', '0'), '--interval 0', 'at least 1'),
+          (('--show-dir', 'work/epoch_9.txt'), 'epoch_9.txt', 'folder'))),
     ('a port in use', lambda box: box.train(
         flags=('--launcher', 'pytorch')) if box.take_port() else None,
      'port', 'PORT=29501'),

@@ -27,6 +27,14 @@ def train(*options, flags=()):
 
 
 PROMPT = 'model.head.prompt.'
+DETECTOR = '''
+model = dict(type='mmdet.FasterRCNN')
+default_scope = 'mmdet'
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(
+    type='CocoDataset'), sampler=dict(type='DefaultSampler', shuffle=True))
+train_cfg = dict(by_epoch=True, max_epochs=12)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=.1))
+'''
 CONFIGS = [
     ('missing', lambda box: box.train(config='gone.py'), 'gone.py',
      'no config'),
@@ -58,6 +66,23 @@ CONFIGS = [
     ('an unknown precision', train('model.clip.precision=fp8'), 'fp8',
      'bf16'),
     ('an unknown part of classes', train('class_subset=old'), 'old', 'new'),
+    ('a misspelt part of the host', train(
+        'optim_wrapper.optimizer.type=SDG'), 'optim_wrapper.optimizer.type',
+     'did you mean SGD?'),
+    ('a misspelt metric', train('test_evaluator.0.type=Acuracy'),
+     'test_evaluator.0.type', 'did you mean Accuracy?'),
+    ('a misspelt argument that the host passes on', train(
+        'default_hooks.checkpoint.intervall=5'), 'intervall',
+     'did you mean interval?'),
+    ('a head that lacks an argument', train('model.head.type=LinearClsHead'),
+     'LinearClsHead', 'num_classes', 'LATE'),
+    ('a template for words', train(f'{PROMPT}ctx_init=a photo of a {{}}.'),
+     'ctx_init', 'class names follow', 'LATE'),
+    ('its own base', config('_base_ = "./mine.py"\n'), 'mine.py',
+     'base of itself'),
+    ('of another project', lambda box: (
+        'train', box.write('det.py', DETECTOR), '--work-dir', 'work'),
+     'FasterRCNN'),
     ('selection on test images', train(
         'default_hooks.checkpoint.save_best=auto'), 'save_best',
      "val_split='val'"),
@@ -174,6 +199,11 @@ CHECKPOINTS = [
      'LATE'),
     ('resume: another seed', resuming('seed=7', f'{PROMPT}n_ctx=4'),
      'seed=1 (now 7)', 'another --work-dir', 'LATE'),
+    ('resume: other classes', resuming(
+        'seed=1', f'{PROMPT}n_ctx=4', 'max_epochs=6',
+        edit=lambda data: data['meta']['dataset_meta'].update(
+            classes=['lake', 'sea', 'snow'])), '3 classes (now 3; lake, sea',
+     'another --work-dir', 'LATE'),
     ('resume: hostile', resuming(edit=HOSTILE['edit']), 'bad.pth',
      'pickled objects'),
     ('resume: missing', train(flags=('--resume', 'gone.pth')), 'gone.pth'),

@@ -77,6 +77,11 @@ class Box:
             self.monkeypatch.setenv(name, str(value))
         return True
 
+    def set(self, **variables):
+        for name, value in variables.items():
+            self.monkeypatch.setenv(name, value)
+        return True
+
     def close(self):
         if self.socket is not None:
             self.socket.close()

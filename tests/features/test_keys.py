@@ -6,8 +6,9 @@ import torch
 from mmpretrain.registry import TRANSFORMS
 
 from mmcoop.clip import load_clip
-from mmcoop.features.keys import (HashCache, NotCacheable, get_transform_state,
-                                  hash_tower, make_image_keys)
+from mmcoop.features.keys import (HashCache, NotCacheable, get_precision_state,
+                                  get_transform_state, hash_tower,
+                                  make_image_keys)
 
 
 def flip_a_bit(tower):
@@ -92,3 +93,15 @@ def test_a_file_that_changes_during_a_run(tmp_path):
     assert hashes.hash_file(str(path)) == before
     path.write_bytes(b'other pixels')
     assert hashes.hash_file(str(path)) != before
+
+
+def test_precision_of_a_gpu(monkeypatch):
+    """Convolutions are as exact as matrix products, whatever cuDNN is told;
+    features that were rounded to TF32 before have another key."""
+    gpu = torch.device('cuda')
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
+    exact = get_precision_state(gpu)
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    assert get_precision_state(gpu) == exact and not exact['tf32']
+    monkeypatch.setattr(torch.backends.cuda.matmul, 'allow_tf32', True)
+    assert get_precision_state(gpu)['tf32']

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 
-from mmcoop.command_line import merge_options, parse_values
+from mmcoop.cfg_options import merge_options, parse_values
 from mmcoop.config import check_options
 from mmcoop.methods import configs_folder
 

@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer, get_model
 
-from mmcoop.command_line import add_common_arguments, parse_values
+from mmcoop.cfg_options import parse_values
+from mmcoop.command_line import add_common_arguments
 
 from ..conftest import ROOT, make_photos
 

@@ -11,7 +11,8 @@ import os
 import os.path as osp
 from typing import List, Optional
 
-from mmcoop.command_line import add_cfg_options, parse_args
+from mmcoop.cfg_options import add_cfg_options
+from mmcoop.command_line import parse_args
 from mmcoop.errors import run_tool
 
 PHRASE = 'a photo of a'
@@ -60,7 +61,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from mmengine.config import Config
     from mmengine.fileio import dump
 
-    from mmcoop.command_line import merge_options, parse_values
+    from mmcoop.cfg_options import merge_options, parse_values
     from mmcoop.config import resolve
     from mmcoop.files import replacing
     from mmcoop.protocol.read_prompt import as_tables, read_prompt

@@ -14,7 +14,8 @@ import argparse
 import os
 from typing import List, Optional
 
-from mmcoop.command_line import add_cfg_options, find_config
+from mmcoop.cfg_options import add_cfg_options
+from mmcoop.command_line import find_config
 from mmcoop.errors import run_tool
 
 
@@ -60,7 +61,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from mmcoop.apis import read_published, to_mmcoop
     from mmcoop.apis.published import find_config, read_options
-    from mmcoop.command_line import merge_options, parse_values
+    from mmcoop.cfg_options import merge_options, parse_values
     from mmcoop.config import resolve
     from mmcoop.files import replacing
     from mmcoop.registry import DATASETS
