@@ -22,6 +22,8 @@ RESULT = dict(
     evaluated_on='test', temperature=2.5, temperature_fitted_on='val draw',
     ece_before=20., ece_after=5., metrics={'accuracy/top1': 50.},
     zero_shot={'accuracy/top1': 40., 'templates': 'a photo of a {}.'},
+    preprocessing=dict(size=160, resize_mode='squash', std=[1., 1., 1.],
+                       interpolation='bicubic', mean=[.5, .4, .3]),
     finished='2026-01-01T00:00:00')
 
 
@@ -99,15 +101,14 @@ def test_predictions_come_back(rows, tmp_path):
 
 
 def test_a_page_of_one_file(rows, run):
-    path = write_page(run, run / 'result.json', rows, NAMES,
-                      preprocessing='CenterCrop 224')
+    path = write_page(run, RESULT, rows, NAMES)
     page = Page(path)
     assert not {'script', 'iframe', 'object', 'link', 'b>'} & set(page.tags)
     assert page.addresses and all(
         address.startswith('data:image/') for address in page.addresses)
     text = ''.join(page.text)
     for part in (*NAMES, '62.5 %', '25.0 %', 'GDA', '20.0 %', '5.0 %',
-                 'cannot be read', '<b>1&.png', 'CenterCrop 224',
+                 'cannot be read', '<b>1&.png', '160 pixels, squash, bicubic, mean 0.5 0.4 0.3, std 1 1 1',
                  'alpha 0.5', 'val draw, 9', 'seed 1', '31 and 86 %',
                  'temperature of 2.5', 'ViT-B/16'):
         assert part in text, part
@@ -123,11 +124,10 @@ def test_a_page_of_one_file(rows, run):
 
 def test_what_is_not_known_is_left_out(rows, run):
     """No zero-shot, no temperature, no mistake, hundreds of classes."""
-    (run / 'result.json').write_text(json.dumps(dict(method='odd')))
     right = [row._replace(predicted=row.label, zero_shot=None)
              for row in rows]
     names = [f'class {i}' for i in range(1100)]
-    text = ''.join(Page(write_page(run, run / 'result.json', right,
+    text = ''.join(Page(write_page(run, dict(method='odd'), right,
                                    names)).text)
     assert 'Zero-shot' not in text and 'worst mistakes' not in text
     assert 'No temperature was fitted' in text and 'class 999' in text
@@ -140,7 +140,7 @@ def test_only_images_that_are_shown_are_read(rows, run, monkeypatch):
     monkeypatch.setattr(page_pictures, 'load_thumbnail',
                         lambda path: seen.append(path))
     many = [rows[1]._replace(path=f'{i}.png') for i in range(3000)]
-    write_page(run, run / 'result.json', many, NAMES)
+    write_page(run, RESULT, many, NAMES)
     assert len(seen) == 48 and (run / 'report.html').stat().st_size < 1e6
 
 
@@ -151,7 +151,7 @@ def test_the_command(rows, run, capsys):
     with pytest.raises(SystemExit):
         main([str(run / 'nowhere')])
     assert 'no folder of a finished run' in capsys.readouterr().err
-    write_page(run, run / 'result.json', rows, NAMES)
+    write_page(run, RESULT, rows, NAMES)
     main([str(run), '--again'])
     assert f'Report: {run}/report.html' in capsys.readouterr().out
 
@@ -163,7 +163,7 @@ def test_in_a_browser(rows, run):
         'chromium', 'chromium-browser', 'google-chrome'))), None)
     if browser is None:
         pytest.skip('no headless browser is installed')
-    path = write_page(run, run / 'result.json', rows, NAMES)
+    path = write_page(run, RESULT, rows, NAMES)
     for width in (1200, 500):
         shot = run / f'{width}.png'
         done = subprocess.run(
