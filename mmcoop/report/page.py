@@ -116,7 +116,7 @@ def make_page(summary: dict, about: dict, files: dict) -> str:
     parts.append(section(
         'Class by class', 'The bar is the part of its images that is right'
         + (', the black mark that of zero-shot CLIP.'
-                   if summary['zero_shot'] is not None else '.')
+           if summary['zero_shot'] is not None else '.')
         + ' The worst class comes first.', class_table(summary)))
     if summary['mistakes']:
         parts.append(section(

@@ -5,15 +5,20 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
+from mmengine.registry import RUNNERS
 from PIL import Image
 
+from mmcoop.clip import convert_vit, load_clip
+from mmcoop.engine.describe import quote_templates
 from mmcoop.protocol.execute import tool_main
+from mmcoop.registry import MODELS
 from mmcoop.report import page_pictures
 from mmcoop.report.page import rewrite_page, write_page
+from mmcoop.report.page_hook import predict_zero_shot
 from mmcoop.report.predictions import (Predicted, interval, read_predictions,
                                        summarize, write_predictions)
 
-from ..conftest import ROOT
+from ..conftest import ROOT, custom_config
 
 NAMES = ['<script>alert(1)</script>', '犬', 'a "b" & $x^2$', 'dog']
 RESULT = dict(
@@ -108,9 +113,10 @@ def test_a_page_of_one_file(rows, run):
         address.startswith('data:image/') for address in page.addresses)
     text = ''.join(page.text)
     for part in (*NAMES, '62.5 %', '25.0 %', 'GDA', '20.0 %', '5.0 %',
-                 'cannot be read', '<b>1&.png', '160 pixels, squash, bicubic, mean 0.5 0.4 0.3, std 1 1 1',
-                 'alpha 0.5', 'val draw, 9', 'seed 1', '31 and 86 %',
-                 'temperature of 2.5', 'ViT-B/16'):
+                 'cannot be read', '<b>1&.png',
+                 '160 pixels, squash, bicubic, mean 0.5 0.4 0.3, std 1 1 1',
+                 'told "a photo of a {}."', 'alpha 0.5', 'val draw, 9',
+                 'seed 1', '31 and 86 %', 'temperature of 2.5', 'ViT-B/16'):
         assert part in text, part
     assert '<b>1&.png' in page.alts
     data = json.loads((run / 'report.json').read_text())
@@ -120,6 +126,60 @@ def test_a_page_of_one_file(rows, run):
             assert min(image.size) > 150
     before = path.read_text()
     assert rewrite_page(run).read_text() == before  # from what is kept
+
+
+def test_what_was_evaluated_says_it(rows, run, tmp_path):
+    """The page of a run that tested nothing, of a test of it."""
+    (run / 'result.json').write_text(json.dumps(dict(
+        RESULT, evaluated_on=None, metrics=None, zero_shot=None,
+        ece_before=None, ece_after=77.7)))
+    write_page(tmp_path / 'test', RESULT, rows, NAMES)
+    page = Page(rewrite_page(run, tmp_path / 'test'))
+    text = ''.join(page.text)
+    assert '8 test images of 4 classes; learned from 48 others' in text
+    assert 'told "a photo of a {}."' in text
+    assert '20.0 % without the temperature' in text and '77.7' not in text
+
+
+def test_names_that_the_font_has_not(rows, run):
+    """The table has a number where the picture has it, and no other."""
+    assert [page_pictures.is_drawable(name) for name in (
+        'кошка', 'a’b', '犬')] == [True, True, False]
+    names = ['кошка', '犬', 'a’b', 'dog']
+    text = ''.join(Page(write_page(run, RESULT, rows, names)).text)
+    assert ' #2' in text and ' #1' not in text and ' #3' not in text
+
+
+def test_many_templates_are_not_all_quoted():
+    assert quote_templates(['a {}.', 'b {}.', 'c']) == '"a {}." and 2 more'
+    assert quote_templates(('a {}.', )) == quote_templates('a {}.') \
+        == '"a {}."'
+
+
+def test_zero_shot_of_frozen_towers_alone(vit_file):
+    """A converted tower with a neck, or one that is tuned, is not CLIP's."""
+    clip = dict(pretrained=vit_file)
+    head = dict(type='mmcoop.PromptLearnerHead',
+                prompt=dict(type='mmcoop.ContextPrompt', n_ctx=2))
+    backbone, _, _ = converted = convert_vit(load_clip(**clip).image_tower)
+    stock = MODELS.build(dict(
+        type='mmpretrain.ImageClassifier', backbone=backbone,
+        neck=dict(type='mmpretrain.LinearNeck', in_channels=len(
+            converted.projection), out_channels=converted.projection.shape[1]),
+        head=dict(head, clip=clip)))
+    tuned = MODELS.build(dict(type='mmcoop.CoOp', clip=clip, head=head,
+                              freeze_image_tower=False))
+    for model in (stock, tuned):
+        assert predict_zero_shot(model, None, 'a {}.') is None
+
+
+def test_a_test_needs_no_validation_images(tmp_path, photos, small_clip):
+    cfg = custom_config(tmp_path, photos, small_clip, 'zeroshot', report=True)
+    runner = RUNNERS.build(cfg)
+    runner._val_loop = dict(type='ValLoop')
+    runner._val_dataloader = dict(dataset=dict(type='Gone'))
+    runner.test()
+    assert (tmp_path / 'work/report.html').exists()
 
 
 def test_what_is_not_known_is_left_out(rows, run):
@@ -146,7 +206,7 @@ def test_only_images_that_are_shown_are_read(rows, run, monkeypatch):
 
 def test_the_command(rows, run, capsys):
     main = tool_main(ROOT / 'tools/analysis_tools/report_run.py')
-    with pytest.raises(SystemExit, match='report.json'):
+    with pytest.raises(FileNotFoundError, match='report.json'):
         main([str(run), '--again'])
     with pytest.raises(SystemExit):
         main([str(run / 'nowhere')])
@@ -154,6 +214,10 @@ def test_the_command(rows, run, capsys):
     write_page(run, RESULT, rows, NAMES)
     main([str(run), '--again'])
     assert f'Report: {run}/report.html' in capsys.readouterr().out
+    (run / 'result.json').write_text('{"a": ')
+    for again in ([], ['--again']):
+        with pytest.raises(ValueError, match='result.json is damaged'):
+            main([str(run), *again])
 
 
 @pytest.mark.slow
