@@ -39,8 +39,7 @@ class ConsoleHook(Hook):
             return
         self.display = Display()
         self.display.__enter__()
-        self.training = hasattr(runner._train_loop, 'run')
-        lines = describe(runner, self.training)
+        lines = describe(runner, hasattr(runner._train_loop, 'run'))
         lines.append(('Folder', f'{runner.work_dir} (full log: '
                       f'{osp.relpath(runner._log_dir, runner.work_dir)}/'
                       f'{runner.timestamp}.log)'))
@@ -136,9 +135,8 @@ class ConsoleHook(Hook):
             self.display.print('', table, '')
         seconds = duration(time.perf_counter() - self.start)
         for what, name in (
-                ('Report', 'report.html'),
-                ('Result', 'result.json' if self.training
-                 else 'result_test.json')):
+                ('Report', 'report.html'), ('Result', 'result.json'),
+                ('Result', 'result_test.json')):
             path = osp.join(runner.work_dir, name)
             if osp.isfile(path) and osp.getmtime(path) >= \
                     time.time() - (time.perf_counter() - self.start):
