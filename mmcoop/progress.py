@@ -88,10 +88,13 @@ class Display:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        self._tasks.clear()  # work that an error ended may say so later
 
     def print(self, *lines: Any) -> None:
-        """Print text or what rich can draw."""
-        self.console.print(*lines, sep='\n', soft_wrap=True)
+        """Print text as it is, or what rich can draw."""
+        # brackets and colons of a path are no markup
+        self.console.print(*lines, sep='\n', soft_wrap=True, markup=False,
+                           emoji=False)
 
     def show(self, bar: Bar, done: int, detail: str) -> None:
         """Show how far a bar is."""

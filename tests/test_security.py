@@ -1,6 +1,5 @@
 """Names that attack: in paths, in pages, in tables. docs/SECURITY.md."""
 import csv
-import json
 from pathlib import Path
 
 import pytest
@@ -76,15 +75,15 @@ def test_a_page_of_hostile_names(tmp_path):
             Predicted(str(image), 2, 2, .7, .6, 2)]
     evil = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
     fields = ('method', 'finished', 'clip', 'pretrained', 'dataset', 'device',
-              'config', 'checkpoint', 'mmcoop', 'preprocessing',
-              'selected_on', 'evaluated_on', 'temperature_fitted_on',
-              'num_images', 'shots', 'seed', 'epochs')
-    (tmp_path / 'result.json').write_text(json.dumps(dict(
+              'config', 'checkpoint', 'mmcoop', 'selected_on',
+              'evaluated_on', 'temperature_fitted_on', 'num_images',
+              'shots', 'seed', 'epochs')
+    result = dict(
         {name: evil for name in fields}, temperature=2., ece_before=1.,
         ece_after=1., prompt=dict(templates=[evil], ctx_init=evil),
-        zero_shot=dict(templates=evil), selected={evil: 1.})))
-    check_page(write_page(tmp_path, tmp_path / 'result.json', rows,
-                          [evil, *CLASSES]))
+        zero_shot=dict(templates=evil), selected={evil: 1.},
+        preprocessing=dict(size=evil, resize_mode=evil, interpolation=evil))
+    check_page(write_page(tmp_path, result, rows, [evil, *CLASSES]))
 
 
 def test_a_checkpoint_does_not_say_where_to_download(tmp_path, monkeypatch):

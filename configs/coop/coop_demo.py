@@ -2,8 +2,8 @@
 #
 # Expect: about a minute on two CPU cores. The tiny CLIP of this repository is
 # told "a photo of a river." of drawn satellite images; CoOp learns a better
-# beginning from 16 images a class. Table in the log, zero_shot_vs_coop.png in
-# work_dirs/coop_demo. A demo on drawn images: it says nothing of real ones.
+# beginning from 16 images a class. work_dirs/coop_demo/report.html compares the
+# two. A demo on drawn images: it says nothing of real ones.
 _base_ = [
     '../_base_/models/coop.py', '../_base_/datasets/demo.py',
     '../_base_/schedules/coop_sgd.py', '../_base_/default_runtime.py'
@@ -15,14 +15,3 @@ model = dict(
     clip=dict(
         model_name=f'{_demo}/tiny_clip.json',
         pretrained=f'{_demo}/tiny_clip.safetensors'))
-# all of default_runtime.py's, and the comparison
-custom_hooks = [
-    dict(type='mmcoop.ClassNamesHook'),
-    dict(type='mmcoop.EpochHook'),
-    dict(type='mmcoop.SafeCheckpointHook'),
-    dict(type='mmcoop.ResultHook'),
-    dict(type='mmcoop.CompareZeroShotHook', templates='a photo of a {}.'),
-    dict(type='mmcoop.FeatureCacheHook', views='${cached_views}'),
-    dict(type='mmcoop.ContextHook'),
-    dict(type='mmcoop.FiniteLossHook'),
-]

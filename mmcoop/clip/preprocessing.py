@@ -108,7 +108,8 @@ def read_tag(model_name: Optional[str], pretrained: Optional[str]) -> dict:
 
 def _read_file(model_name: Optional[str], cache_dir: Optional[str]) -> dict:
     """``preprocess_cfg`` of a CLIP's own files."""
-    scheme, colon, place = (model_name or '').partition(':')
+    name = model_name or ''
+    scheme, _, place = name.partition(':')
     if scheme == 'local-dir':
         path = Path(place) / CONFIG_FILE
     elif scheme == 'hf-hub':
@@ -119,8 +120,8 @@ def _read_file(model_name: Optional[str], cache_dir: Optional[str]) -> dict:
         except Exception as error:
             raise CLIPLoadError(f'cannot read the config of the CLIP '
                                 f'{model_name!r}: {error}') from error
-    elif scheme.endswith('.json'):
-        path = Path(scheme).expanduser()
+    elif name.endswith('.json'):
+        path = Path(name).expanduser()
     else:
         return {}
     return read_model_config(path).get('preprocess_cfg') or {}

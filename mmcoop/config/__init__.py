@@ -3,6 +3,7 @@
     resolve    from a merged config to a plain one
     derived    variables that follow from others
     files      which names config files set and read
+    quick      the runner's config, whose text is made once
     selection  nothing is selected on test images
 """
 from .derived import find_model

@@ -11,8 +11,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from ..registry import DATASETS
 from .class_subset import ClassSubset, check_class_subset, keep_classes
 from .images import check_images, check_unreadable
-from .photo_lists import (check_distinct, find_names_file, is_list, read_list,
-                          read_names)
+from .photo_lists import (check_distinct, find_names_file, is_list, is_text,
+                          read_list, read_names)
 
 EXTENSIONS = (*IMG_EXTENSIONS, '.gif', '.jfif')
 
@@ -49,7 +49,8 @@ class FolderDataset(CustomDataset):
     Raises:
         FileNotFoundError: If the folder or its class sub-folders are missing.
         ValueError: If a class has no or too few images, if there is only one
-            class, or if ``test`` and ``train`` have different classes.
+            class, if ``test`` and ``train`` have different classes, or if the
+            name of a file is no text.
     """
 
     def __init__(self,
@@ -186,6 +187,12 @@ class FolderDataset(CustomDataset):
                     f'{place} is a link to a folder that it lies in, so it '
                     'is no class: remove the link.')
             found = _list_files(root, name)
+            odd = [file for file in found if not is_text(file)]
+            if odd:
+                raise ValueError(
+                    f'{root}: the name of {odd[0]!r} is no text in UTF-8, '
+                    'which a page and lists of images need: rename it (or '
+                    'all of them: convmv -f latin1 -t utf8 -r --notest).')
             files = [file for file in found if self.is_valid_file(file)]
             others += [file for file in found if file not in set(files)]
             empty += [] if files else [name]

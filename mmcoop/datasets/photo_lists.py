@@ -93,10 +93,10 @@ def read_list(path: str) -> List[Row]:
                 raise ValueError(f'{where}: the split is {split!r}; it must '
                                  'be train, val or test.')
             split = SPLITS[split.lower()]
-        if name in seen:
+        first = seen.setdefault(os.path.normpath(name), number)
+        if first != number:
             raise ValueError(f'{where}: {name} is listed already in line '
-                             f'{seen[name]}: remove one of the two.')
-        seen[name] = number
+                             f'{first}: remove one of the two.')
         rows.append(Row(name, label, split or None))
     if not any(os.path.isfile(os.path.join(folder, row.path))
                for row in rows):
@@ -175,6 +175,11 @@ def read_text(path: str) -> str:
         raise ValueError(
             f'{path} is no text in UTF-8 (byte {error.start + 1}): save it '
             'as "UTF-8" or "CSV UTF-8".') from None
+
+
+def is_text(name: str) -> bool:
+    """Whether the name of a file has no bytes that are no UTF-8."""
+    return not any('\ud800' <= sign <= '\udfff' for sign in name)
 
 
 def check_distinct(names: Mapping[object, str], where: str) -> None:

@@ -1,7 +1,6 @@
 """Runner, loops, hooks, optimiser wrappers and schedules for mmengine."""
 from .adaptation_hook import AdaptationHook
 from .checkpoint_hook import CheckpointHook, SafeCheckpointHook
-from .compare_hook import CompareZeroShotHook
 from .console_hook import ConsoleHook
 from .context_hook import ContextHook
 from .data_hooks import ClassNamesHook, EpochHook
@@ -20,9 +19,9 @@ from .temperature_hook import TemperatureHook
 from .two_stage import TwoStageCosineLR, TwoStageHead, TwoStageHook
 
 __all__ = [
-    'AdaptationHook', 'CheckpointHook', 'ClassNamesHook',
-    'CompareZeroShotHook', 'ConsoleHook', 'ContextHook', 'EpochHook',
-    'FeatureCacheHook', 'FewShotRunner', 'FiniteLossHook', 'FitLoop',
+    'AdaptationHook', 'CheckpointHook', 'ClassNamesHook', 'ConsoleHook',
+    'ContextHook', 'EpochHook', 'FeatureCacheHook', 'FewShotRunner',
+    'FiniteLossHook', 'FitLoop',
     'GaussianAverageHook', 'GradientRuleOptimWrapper', 'ImageConsistency',
     'LearnedOnlyConstructor', 'LogitConsistency', 'ProGradOptimWrapper',
     'ResultHook', 'SafeCheckpointHook', 'StepLoop', 'TemperatureHook',

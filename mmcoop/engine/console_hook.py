@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 
 from ..progress import Bar, Display, begin, duration, print_line
 from ..registry import HOOKS
-from .describe import describe
+from .describe import describe, name_images, quote_templates
 from .result_hook import added_to_result
 
 
@@ -30,7 +30,7 @@ class ConsoleHook(Hook):
         self._bar: Optional[Bar] = None
         self._evaluation: Optional[Bar] = None
         self._metrics: Optional[dict] = None
-        self._images = 0
+        self._evaluated = ''
 
     def before_run(self, runner) -> None:
         self.start = time.perf_counter()
@@ -39,8 +39,7 @@ class ConsoleHook(Hook):
             return
         self.display = Display()
         self.display.__enter__()
-        self.training = hasattr(runner._train_loop, 'run')
-        lines = describe(runner, self.training)
+        lines = describe(runner, hasattr(runner._train_loop, 'run'))
         lines.append(('Folder', f'{runner.work_dir} (full log: '
                       f'{osp.relpath(runner._log_dir, runner.work_dir)}/'
                       f'{runner.timestamp}.log)'))
@@ -83,7 +82,8 @@ class ConsoleHook(Hook):
 
     def _begin_evaluation(self, loader: Any) -> None:
         if self.display is not None:
-            self._images = len(loader.dataset)
+            self._evaluated = f'of {len(loader.dataset)} ' \
+                f'{name_images(loader.dataset)}'
             self._evaluation = begin('evaluating', len(loader))
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None,
@@ -118,10 +118,10 @@ class ConsoleHook(Hook):
         added, metrics = added_to_result(runner), self._metrics or {}
         zero_shot = added.get('zero_shot') or {}
         table = Table.grid(padding=(0, 2))
-        number = f'of {self._images} test images' if self._images else ''
-        rows = [('accuracy', _accuracy(metrics), number),
-                ('zero-shot', _accuracy(zero_shot),
-                 f'told "{zero_shot.get("templates")}"')]
+        rows = [('accuracy', _accuracy(metrics), self._evaluated)]
+        if zero_shot:
+            rows.append(('zero-shot', _accuracy(zero_shot),
+                         f'told {quote_templates(zero_shot["templates"])}'))
         if 'ece_after' in added:
             rows.append(('calibration error', added['ece_after'],
                          f'{added["ece_before"]:.1f} % without the '
@@ -135,10 +135,8 @@ class ConsoleHook(Hook):
             self.display.print('', table, '')
         seconds = duration(time.perf_counter() - self.start)
         for what, name in (
-                ('Report', 'report.html'),
-                ('Picture', 'zero_shot_vs_coop.png'),
-                ('Result', 'result.json' if self.training
-                 else 'result_test.json')):
+                ('Report', 'report.html'), ('Result', 'result.json'),
+                ('Result', 'result_test.json')):
             path = osp.join(runner.work_dir, name)
             if osp.isfile(path) and osp.getmtime(path) >= \
                     time.time() - (time.perf_counter() - self.start):

@@ -80,7 +80,8 @@ def draw_words(words: List[List[str]]) -> np.ndarray:
         for row, name in enumerate(names):
             figure.text((column + .1) / len(words),
                         1 - (row + 1) / (rows + 1), f'{row + 1}  {name}',
-                        family='monospace', va='center')
+                        family='monospace', va='center',
+                        parse_math=False)  # "$_$" is a word
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

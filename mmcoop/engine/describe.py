@@ -1,6 +1,6 @@
 """What a run will do, in a few lines for a person."""
 import os
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import get_world_size
@@ -105,6 +105,20 @@ def _describe_method(runner, model: torch.nn.Module, training: bool) -> str:
         'training images')
 
 
+def name_images(dataset) -> str:
+    """``test images``, or ``validation images``, by what a data set says."""
+    test = dataset.metainfo.get('split') in (None, 'test')
+    return 'test images' if test else 'validation images'
+
+
+def quote_templates(templates: Union[str, Sequence[str]]) -> str:
+    """The hand-written prompt of zero-shot CLIP, or the first of many."""
+    if isinstance(templates, str):
+        templates = [templates]
+    more = len(templates) - 1
+    return f'"{templates[0]}"' + (f' and {more} more' if more else '')
+
+
 def _describe_device() -> str:
     ranks = get_world_size()
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else \
@@ -119,8 +133,9 @@ def _number(count: int, what: str) -> str:
 def _describe_work(runner, training: bool) -> str:
     """What takes the time; the bar measures how long."""
     evaluated = _dataset(runner, 'val' if training else 'test')
-    images = 0 if evaluated is None else len(evaluated)
-    what, rest = 'test images', ''
+    images, what = (0, 'images') if evaluated is None \
+        else (len(evaluated), name_images(evaluated))
+    rest = ''
     if training and hasattr(runner.train_loop, 'selection'):
         images += len(_dataset(runner, 'train')) * (
             runner.train_loop.views or 1)

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os.path as osp
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Optional
@@ -241,6 +242,7 @@ def peak_memory_mib() -> dict:
         host = int(status.partition('VmHWM:')[2].split()[0])
     except (OSError, ValueError, IndexError):  # not Linux: of the process
         host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        host >>= 10 * (sys.platform == 'darwin')  # bytes there, KiB elsewhere
     peak = dict(host=host >> 10)
     if torch.cuda.is_available():
         peak['gpu'] = torch.cuda.max_memory_allocated() >> 20

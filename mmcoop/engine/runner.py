@@ -19,25 +19,12 @@ from mmengine.runner import Runner
 from ..checkpoints import find_last_checkpoint
 from ..config import resolve
 from ..config.arguments import check_arguments
+from ..config.quick import QuickConfig
 from ..errors import LogFailure, is_of_lost_rank
 from ..files import (check_writable, explain, holding, is_explained, is_full,
                      remove_leftovers, replacing)
 from ..registry import DATASETS, RUNNERS
 from .checks import check_amp, check_cached_views, check_checkpoint
-
-
-class QuickConfig(Config):
-    """A config that caches its text, which is saved in every checkpoint.
-
-    Formatting takes as long as two steps on cached features (44 ms).
-    """
-
-    @property
-    def pretty_text(self) -> str:
-        now = repr(self._cfg_dict)
-        if self.__dict__.get('_formatted', ('', ''))[0] != now:
-            self.__dict__['_formatted'] = now, super().pretty_text
-        return self.__dict__['_formatted'][1]
 
 
 @RUNNERS.register_module()
@@ -69,8 +56,7 @@ class FewShotRunner(Runner):
         check_amp(cfg)
         check_cached_views(cfg)
         check_writable(cfg.work_dir)
-        quick = QuickConfig.__new__(QuickConfig)
-        quick.__dict__.update(cfg.__dict__)
+        quick = QuickConfig.of(cfg)
         # mmengine names logs by the second; runs may be quicker
         FewShotRunner.count += 1
         if FewShotRunner.count > 1 and quick.get('experiment_name') is None:

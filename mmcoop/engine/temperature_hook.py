@@ -1,9 +1,10 @@
 """Hook that fits a temperature of the probabilities."""
+import contextlib
 from typing import Iterator, Optional, Tuple
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from torch.utils.data import DataLoader
 
 from ..config.selection import make_validation_draw
@@ -64,7 +65,8 @@ class TemperatureHook(Hook):
         broadcast_object_list(outcome)
         if not outcome[2]:
             try:
-                logits, labels, split = score_validation_draw(runner)
+                with _as_saved(runner):
+                    logits, labels, split = score_validation_draw(runner)
             except NoImageLeft as error:
                 runner.logger.warning(
                     'No temperature is fitted, probabilities are as the '
@@ -139,6 +141,20 @@ class TemperatureHook(Hook):
     def _is_fitted(self, runner) -> bool:
         return self.enable and getattr(
             unwrap(runner.model).head, 'temperature', None) is not None
+
+
+@contextlib.contextmanager
+def _as_saved(runner) -> Iterator[None]:
+    """The weights that a checkpoint holds: the averages of an EMAHook."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
+    for hook in hooks:
+        # before_val_epoch() of mmpretrain's may leave them, or evaluate twice
+        hook._swap_ema_parameters()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook._swap_ema_parameters()
 
 
 def score_validation_draw(runner) -> Tuple[torch.Tensor, torch.Tensor, str]:

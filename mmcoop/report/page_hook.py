@@ -1,6 +1,6 @@
 """Hook that writes the report of a run for people."""
 import logging
-import os.path as osp
+from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
 import torch
@@ -8,14 +8,12 @@ import torch.nn.functional as F
 from mmengine.dist import collect_results
 from mmengine.hooks import Hook
 
-from ..clip import LearnedImageTower
+from ..clip import ImageTower
 from ..engine.feature_hook import FeatureCacheHook
-from ..engine.model_record import describe_preprocessing
 from ..engine.predictions import PredictionCollector
 from ..engine.result_hook import add_to_result
 from ..engine.runner import unwrap
 from ..features.compute import log_progress
-from ..features.source import summarize
 from ..prompts import TemplatePrompt
 from ..registry import HOOKS
 
@@ -105,33 +103,19 @@ class ReportHook(Hook):
         found = getattr(self, '_found', None)
         if not found:  # not rank 0, or --no-validate
             return
-        from .page import write_page  # imports matplotlib
+        from .page import read_json, write_page
         from .predictions import Predicted
-        dataset = (runner.val_loop or runner.test_loop).dataloader.dataset
         zero_shot = self._zero_shot or [None] * len(found)
         try:
             path = write_page(
-                runner.work_dir, osp.join(runner.work_dir, result),
+                runner.work_dir, read_json(Path(runner.work_dir) / result),
                 [Predicted(*prediction, predicted) for prediction, predicted
-                 in zip(found, zero_shot)], self._classes,
-                preprocessing=_preprocessing_line(runner, dataset))
+                 in zip(found, zero_shot)], self._classes)
         except OSError as error:  # the run itself is done and saved
             runner.logger.log(logging.ERROR,
                               f'The report is not written: {error}')
             return
         runner.logger.info(f'Report: {path}')
-
-
-def _preprocessing_line(runner, dataset: Any) -> str:
-    """How images are made ready, for people."""
-    pipeline = getattr(dataset, 'pipeline', None)  # a wrapper has none
-    text = summarize(pipeline.transforms) if pipeline else 'own'
-    about = describe_preprocessing(unwrap(runner.model), [])
-    for name in ('mean', 'std'):
-        if about[name] is not None:
-            text += f', {name} ' + ' '.join(
-                f'{number:.4g}' for number in about[name])
-    return text
 
 
 @torch.no_grad()
@@ -141,12 +125,12 @@ def predict_zero_shot(model: torch.nn.Module, loader: Any,
     """What zero-shot CLIP predicts of the images of a loader.
 
     Returns:
-        [label, prediction] of each image; None: the model has not both
-        towers as they were.
+        [label, prediction] of each image; None: the head has no text tower,
+        or features are not those of a frozen image tower alone.
     """
     head, backbone = model.head, model.backbone
-    if not hasattr(head, 'text_tower') or \
-            isinstance(backbone, LearnedImageTower):
+    if not hasattr(head, 'text_tower') or model.neck is not None or \
+            not isinstance(backbone, ImageTower):
         return None
     prompt = TemplatePrompt(templates)
     prompt.set_classes(list(head.class_names), head.text_tower)

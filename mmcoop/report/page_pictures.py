@@ -1,8 +1,9 @@
 """Pictures of the report of one run."""
 import base64
 import io
+from functools import lru_cache
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import FrozenSet, Optional, Sequence
 
 import numpy as np
 from matplotlib import font_manager
@@ -76,7 +77,8 @@ def draw_calibration(bins: dict, fitted: bool) -> Figure:
         found = bins[which]
         axis.plot([part['confidence'] for part in found],
                   [part['accuracy'] for part in found], color=color,
-                  marker=marker, markersize=5, label=label)
+                  marker=marker, markersize=5, label=label,
+                  clip_on=False)  # most lie at an edge, 100 %
         width = 9 / len(styles)
         below.bar([part['low'] + 0.5 + (i + 0.5) * width for part in found],
                   [part['images'] for part in found], width=width,
@@ -153,12 +155,20 @@ def _format(axis: Axes) -> None:
     axis.tick_params(labelsize=8.5)
 
 
+def is_drawable(name: str) -> bool:
+    """Whether the font of pictures has all letters of a name."""
+    return all(ord(letter) in _letters() for letter in name)
+
+
+@lru_cache(maxsize=None)
+def _letters() -> FrozenSet[int]:
+    font = font_manager.get_font(font_manager.findfont('DejaVu Sans'))
+    return frozenset(font.get_charmap())
+
+
 def _label(name: str, number: Optional[int]) -> str:
     """A name that the font can draw, cut; else its number in the table."""
-    font = font_manager.get_font(font_manager.findfont('DejaVu Sans'))
-    drawable: List[str] = [letter for letter in name
-                           if ord(letter) in font.get_charmap()]
-    if len(drawable) < len(name) and number is not None:
+    if number is not None and not is_drawable(name):
         return f'#{number}'
-    text = ''.join(drawable) or '?'
+    text = ''.join(filter(is_drawable, name)) or '?'
     return text if len(text) <= LETTERS else text[:LETTERS - 1] + '…'

@@ -147,3 +147,12 @@ def test_damaged_configs(tmp_path):
         preprocess_cfg=dict(resize_mode='longest', fill_color=127))))
     with pytest.raises(CLIPLoadError, match='padded with black'):
         load_clip(str(path))
+
+
+def test_a_colon_in_the_path_of_a_config(tmp_path):
+    folder = tmp_path / 'a:b'
+    folder.mkdir()
+    (folder / 'clip.json').write_text(json.dumps(dict(
+        small_clip_config(), preprocess_cfg=SAID)))
+    assert read_preprocessing(str(folder / 'clip.json')).resize_mode == \
+        'squash'

@@ -1,5 +1,8 @@
 """One's own photos: lists, names of classes, files of every kind."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -71,6 +74,8 @@ class TestList:
         (['path,label', 'snow/0.png,'], 'line 2: "path,label" is needed'),
         (['snow/0.png,a', 'snow/0.png,b'], 'line 2: .* listed already in '
          'line 1'),
+        (['snow/0.png,a,train', './snow//0.png,b,test'], 'line 2: .* listed '
+         'already in line 1'),
         (['snow/0.png,a,train', 'snow/1.png,b,later'], "line 2: the split "
          "is 'later'"),
         ([''], 'is empty'),
@@ -193,6 +198,18 @@ def test_images_beside_the_folders_are_said(photos, logged):
     Image.new('RGB', (4, 4)).save(photos / 'loose.png')
     FolderDataset(str(photos))
     assert any('1 images lie in no class folder' in line for line in logged)
+
+
+@pytest.mark.parametrize('name', [b'\xe9t\xe9.png', b'notes \xe9.txt'])
+def test_names_that_are_no_text(photos, name):
+    """As of an old zip file: they would end the run when it is written."""
+    path = os.path.join(os.fsencode(photos / 'snow'), name)
+    try:
+        shutil.copy(photos / 'snow/0.png', path)
+    except OSError:
+        pytest.skip('this file system has names of text alone')
+    with pytest.raises(ValueError, match=r'udce9.*is no text.*rename it'):
+        FolderDataset(str(photos))
 
 
 def test_published_data_have_their_own_lists():

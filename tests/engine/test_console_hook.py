@@ -80,6 +80,27 @@ def test_a_terminal_and_an_error(config, shown, monkeypatch):
     assert progress.begin('nothing', 3).display is None
 
 
+def test_validation_images_are_named_so(config, capsys):
+    RUNNERS.build(config(max_epochs=1, shots=2, val_split='val')).train()
+    out = words(capsys.readouterr().out)
+    assert 'of 5 validation images' in out and 'test images' not in out
+
+
+def test_brackets_of_a_path_are_no_markup(config, capsys, tmp_path):
+    folder = tmp_path / 'a [red] :smile: [/b]'
+    RUNNERS.build(config(max_epochs=1, work_dir=str(folder))).train()
+    assert f'Result: {folder}/result.json' in capsys.readouterr().out
+
+
+def test_a_bar_may_outlive_its_display(shown):
+    """As one of work that an error ended, and that is collected later."""
+    with progress.Display():
+        bar = progress.begin('encoding', 3)
+        bar.update(1)
+    bar.end()
+    assert not progress._open
+
+
 def test_other_ranks_say_nothing(config, capsys, monkeypatch):
     monkeypatch.setattr(console_hook, 'is_main_process', lambda: False)
     RUNNERS.build(config(max_epochs=1, **{

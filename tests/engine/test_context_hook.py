@@ -94,3 +94,4 @@ def test_picture():
     picture = draw_words([['a', 'photo'], ['of', 'a']])
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
     assert picture.min() < 50 and (picture == 255).mean() > 0.8
+    assert draw_words([['$_$', '$$', 'a$']]).min() < 50  # no formulas

@@ -109,6 +109,22 @@ def test_it_is_fitted_on_no_image_of_training_or_testing(config, monkeypatch):
     assert torch.equal(labels, seen['scores'][1])
 
 
+def test_it_is_that_of_averaged_weights(config):
+    """EMAHook evaluates and saves them in place of the last ones."""
+    cfg = config(calibrate=True, shots=5, max_epochs=3)
+    cfg.custom_hooks.append(dict(type='EMAHook', momentum=.05))
+    runner, result = train(cfg)
+    last = runner.model.head.prompt.ctx.detach().clone()
+    state = torch.load(result['checkpoint'], weights_only=True)
+    averaged = state['state_dict']['head.prompt.ctx']
+    assert not torch.allclose(averaged, last)
+    with torch.no_grad():
+        runner.model.head.prompt.ctx.copy_(averaged)
+    logits, labels, _ = temperature_hook.score_validation_draw(runner)
+    assert fit_temperature(logits, labels) == pytest.approx(
+        result['temperature'], rel=1e-5)
+
+
 def test_where_no_image_is_left(config, capsys):
     runner, result = train(config(method='custom', calibrate=True, shots=16,
                                   selection='fixed'))

@@ -5,15 +5,20 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
+from mmengine.registry import RUNNERS
 from PIL import Image
 
+from mmcoop.clip import convert_vit, load_clip
+from mmcoop.engine.describe import quote_templates
 from mmcoop.protocol.execute import tool_main
+from mmcoop.registry import MODELS
 from mmcoop.report import page_pictures
 from mmcoop.report.page import rewrite_page, write_page
+from mmcoop.report.page_hook import predict_zero_shot
 from mmcoop.report.predictions import (Predicted, interval, read_predictions,
                                        summarize, write_predictions)
 
-from ..conftest import ROOT
+from ..conftest import ROOT, custom_config
 
 NAMES = ['<script>alert(1)</script>', '犬', 'a "b" & $x^2$', 'dog']
 RESULT = dict(
@@ -22,6 +27,8 @@ RESULT = dict(
     evaluated_on='test', temperature=2.5, temperature_fitted_on='val draw',
     ece_before=20., ece_after=5., metrics={'accuracy/top1': 50.},
     zero_shot={'accuracy/top1': 40., 'templates': 'a photo of a {}.'},
+    preprocessing=dict(size=160, resize_mode='squash', std=[1., 1., 1.],
+                       interpolation='bicubic', mean=[.5, .4, .3]),
     finished='2026-01-01T00:00:00')
 
 
@@ -99,17 +106,17 @@ def test_predictions_come_back(rows, tmp_path):
 
 
 def test_a_page_of_one_file(rows, run):
-    path = write_page(run, run / 'result.json', rows, NAMES,
-                      preprocessing='CenterCrop 224')
+    path = write_page(run, RESULT, rows, NAMES)
     page = Page(path)
     assert not {'script', 'iframe', 'object', 'link', 'b>'} & set(page.tags)
     assert page.addresses and all(
         address.startswith('data:image/') for address in page.addresses)
     text = ''.join(page.text)
     for part in (*NAMES, '62.5 %', '25.0 %', 'GDA', '20.0 %', '5.0 %',
-                 'cannot be read', '<b>1&.png', 'CenterCrop 224',
-                 'alpha 0.5', 'val draw, 9', 'seed 1', '31 and 86 %',
-                 'temperature of 2.5', 'ViT-B/16'):
+                 'cannot be read', '<b>1&.png',
+                 '160 pixels, squash, bicubic, mean 0.5 0.4 0.3, std 1 1 1',
+                 'told "a photo of a {}."', 'alpha 0.5', 'val draw, 9',
+                 'seed 1', '31 and 86 %', 'temperature of 2.5', 'ViT-B/16'):
         assert part in text, part
     assert '<b>1&.png' in page.alts
     data = json.loads((run / 'report.json').read_text())
@@ -121,13 +128,66 @@ def test_a_page_of_one_file(rows, run):
     assert rewrite_page(run).read_text() == before  # from what is kept
 
 
+def test_what_was_evaluated_says_it(rows, run, tmp_path):
+    """The page of a run that tested nothing, of a test of it."""
+    (run / 'result.json').write_text(json.dumps(dict(
+        RESULT, evaluated_on=None, metrics=None, zero_shot=None,
+        ece_before=None, ece_after=77.7)))
+    write_page(tmp_path / 'test', RESULT, rows, NAMES)
+    page = Page(rewrite_page(run, tmp_path / 'test'))
+    text = ''.join(page.text)
+    assert '8 test images of 4 classes; learned from 48 others' in text
+    assert 'told "a photo of a {}."' in text
+    assert '20.0 % without the temperature' in text and '77.7' not in text
+
+
+def test_names_that_the_font_has_not(rows, run):
+    """The table has a number where the picture has it, and no other."""
+    assert [page_pictures.is_drawable(name) for name in (
+        'кошка', 'a’b', '犬')] == [True, True, False]
+    names = ['кошка', '犬', 'a’b', 'dog']
+    text = ''.join(Page(write_page(run, RESULT, rows, names)).text)
+    assert ' #2' in text and ' #1' not in text and ' #3' not in text
+
+
+def test_many_templates_are_not_all_quoted():
+    assert quote_templates(['a {}.', 'b {}.', 'c']) == '"a {}." and 2 more'
+    assert quote_templates(('a {}.', )) == quote_templates('a {}.') \
+        == '"a {}."'
+
+
+def test_zero_shot_of_frozen_towers_alone(vit_file):
+    """A converted tower with a neck, or one that is tuned, is not CLIP's."""
+    clip = dict(pretrained=vit_file)
+    head = dict(type='mmcoop.PromptLearnerHead',
+                prompt=dict(type='mmcoop.ContextPrompt', n_ctx=2))
+    backbone, _, _ = converted = convert_vit(load_clip(**clip).image_tower)
+    stock = MODELS.build(dict(
+        type='mmpretrain.ImageClassifier', backbone=backbone,
+        neck=dict(type='mmpretrain.LinearNeck', in_channels=len(
+            converted.projection), out_channels=converted.projection.shape[1]),
+        head=dict(head, clip=clip)))
+    tuned = MODELS.build(dict(type='mmcoop.CoOp', clip=clip, head=head,
+                              freeze_image_tower=False))
+    for model in (stock, tuned):
+        assert predict_zero_shot(model, None, 'a {}.') is None
+
+
+def test_a_test_needs_no_validation_images(tmp_path, photos, small_clip):
+    cfg = custom_config(tmp_path, photos, small_clip, 'zeroshot', report=True)
+    runner = RUNNERS.build(cfg)
+    runner._val_loop = dict(type='ValLoop')
+    runner._val_dataloader = dict(dataset=dict(type='Gone'))
+    runner.test()
+    assert (tmp_path / 'work/report.html').exists()
+
+
 def test_what_is_not_known_is_left_out(rows, run):
     """No zero-shot, no temperature, no mistake, hundreds of classes."""
-    (run / 'result.json').write_text(json.dumps(dict(method='odd')))
     right = [row._replace(predicted=row.label, zero_shot=None)
              for row in rows]
     names = [f'class {i}' for i in range(1100)]
-    text = ''.join(Page(write_page(run, run / 'result.json', right,
+    text = ''.join(Page(write_page(run, dict(method='odd'), right,
                                    names)).text)
     assert 'Zero-shot' not in text and 'worst mistakes' not in text
     assert 'No temperature was fitted' in text and 'class 999' in text
@@ -140,20 +200,24 @@ def test_only_images_that_are_shown_are_read(rows, run, monkeypatch):
     monkeypatch.setattr(page_pictures, 'load_thumbnail',
                         lambda path: seen.append(path))
     many = [rows[1]._replace(path=f'{i}.png') for i in range(3000)]
-    write_page(run, run / 'result.json', many, NAMES)
+    write_page(run, RESULT, many, NAMES)
     assert len(seen) == 48 and (run / 'report.html').stat().st_size < 1e6
 
 
 def test_the_command(rows, run, capsys):
     main = tool_main(ROOT / 'tools/analysis_tools/report_run.py')
-    with pytest.raises(SystemExit, match='report.json'):
+    with pytest.raises(FileNotFoundError, match='report.json'):
         main([str(run), '--again'])
     with pytest.raises(SystemExit):
         main([str(run / 'nowhere')])
     assert 'no folder of a finished run' in capsys.readouterr().err
-    write_page(run, run / 'result.json', rows, NAMES)
+    write_page(run, RESULT, rows, NAMES)
     main([str(run), '--again'])
     assert f'Report: {run}/report.html' in capsys.readouterr().out
+    (run / 'result.json').write_text('{"a": ')
+    for again in ([], ['--again']):
+        with pytest.raises(ValueError, match='result.json is damaged'):
+            main([str(run), *again])
 
 
 @pytest.mark.slow
@@ -163,7 +227,7 @@ def test_in_a_browser(rows, run):
         'chromium', 'chromium-browser', 'google-chrome'))), None)
     if browser is None:
         pytest.skip('no headless browser is installed')
-    path = write_page(run, run / 'result.json', rows, NAMES)
+    path = write_page(run, RESULT, rows, NAMES)
     for width in (1200, 500):
         shot = run / f'{width}.png'
         done = subprocess.run(

@@ -4,8 +4,7 @@ A training on your own photos has written it; this makes it for any other run
 of tools/train.py, whose test images are evaluated once more. It is one file
 that opens without a network; pictures and the prediction of every image lie
 beside it in report/ (docs/photos.md), the test in test/. With --again the page
-is only made anew
-from the predictions that lie there.
+is only made anew from the predictions that lie there.
 """
 import argparse
 from pathlib import Path
@@ -35,18 +34,14 @@ def main(argv: Optional[List[str]] = None) -> None:
         evaluated = args.run / 'test'
         evaluate(args.run, evaluated)
     from mmcoop.report.page import rewrite_page
-    try:
-        print(f'Report: {rewrite_page(args.run, evaluated)}')
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+    print(f'Report: {rewrite_page(args.run, evaluated)}')
 
 
 def evaluate(run: Path, folder: Path) -> None:
     """Test a run as tools/test.py does, and keep the predictions."""
-    import json
-
     from mmcoop.protocol.execute import tool_main
-    result = json.loads((run / 'result.json').read_text())
+    from mmcoop.report.page import read_json
+    result = read_json(run / 'result.json')
     tool_main(Path(__file__).parents[1] / 'test.py')([
         str(run / Path(result['config']).name), str(run), '--work-dir',
         str(folder), '--cfg-options',
