@@ -187,7 +187,8 @@ def _build(config: dict, checkpoint: Path, clip: Optional[Clip]) -> Any:
 def _find_clips(part: Any, checkpoint: Path, clip: Optional[Clip]) -> Any:
     """A copy of a config, in which every ``clip`` is found here."""
     if isinstance(part, (list, tuple)):
-        return [_find_clips(value, checkpoint, clip) for value in part]
+        return type(part)(_find_clips(value, checkpoint, clip)
+                          for value in part)
     if not isinstance(part, dict):
         return part
     return {key: _find_clip(value, checkpoint, clip)
@@ -217,13 +218,15 @@ def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
             if fetched.is_file():
                 clip['pretrained'] = str(fetched)
                 break
-    if isinstance(given, dict):
-        clip.update(given)
-    elif given is not None:
-        path = Path(given).expanduser()
+    said = dict(pretrained=given) if isinstance(
+        given, (str, os.PathLike)) else given or {}
+    clip.update(said)
+    file = said.get('pretrained')
+    if file and (said is not given or _is_path('pretrained', file)):
+        path = Path(file).expanduser()
+        clip['pretrained'] = str(path)
         if not path.is_file():
             raise CLIPLoadError(f'clip: there is no file {path}')
-        clip['pretrained'] = str(path)
         folders.insert(0, path.parent)
     for key in ('model_name', 'pretrained'):
         if _is_path(key, clip.get(key)):

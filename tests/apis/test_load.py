@@ -1,8 +1,10 @@
 """A checkpoint alone gives the classifier (all methods: test_contract.py)."""
+import copy
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from mmengine.config import Config
 from PIL import Image
 
 import mmcoop
+from mmcoop.apis.load import check_device
 from mmcoop.clip import CLIPLoadError
 from mmcoop.engine.model_record import make_model_record
 from mmcoop.registry import MODELS
@@ -52,13 +55,17 @@ def edit(small_run, tmp_path):
     return write
 
 
-def save(path, model, pipeline=(), **options):
+def save(path, model, pipeline=(), **settings):
     """A checkpoint without training."""
-    built = MODELS.build(model)
-    built.set_classes(CLASSES)
-    runner = SimpleNamespace(model=built, cfg=Config(dict(
-        model=model, test_dataloader=dict(dataset=dict(
-            type='x', pipeline=list(pipeline))))))
+    built = MODELS.build(copy.deepcopy(model))
+    getattr(built, 'set_classes', getattr(built.head, 'set_classes', list))(
+        CLASSES)
+    data = SimpleNamespace(metainfo=dict(classes=CLASSES))
+    runner = SimpleNamespace(
+        model=built, train_dataloader=SimpleNamespace(dataset=data),
+        cfg=Config(dict(
+            model=model, test_dataloader=dict(dataset=dict(
+                type='x', pipeline=list(pipeline))), **settings)))
     torch.save(dict(meta=dict(mmcoop=make_model_record(runner)),
                     state_dict=built.state_dict()), path)
     return path
@@ -84,9 +91,15 @@ def test_kinds_of_images(classifier, files):
     grey = Image.open(files[0]).convert('L')
     assert classifier.logits(grey).shape == (1, 3)
     assert classifier.predict([]) == []
-    for wrong in (grey.convert('I'), arrays[0] / 255, arrays[0][..., 0], 7):
-        with pytest.raises(TypeError, match='an image is a path'):
-            classifier.predict([wrong])
+    assert torch.equal(classifier.logits(path for path in files),
+                       classifier.logits(files))
+    late = Image.open(files[0])  # it is decoded when it is used
+    assert len(classifier.predict(iter([late] * 20))) == 20
+    for wrong in (grey.convert('I'), arrays[0] / 255, arrays[0][..., 0], 7,
+                  arrays[0][:0], None):
+        for images in (wrong, [wrong]):
+            with pytest.raises(TypeError, match='an image is a path'):
+                classifier.predict(images)
     with pytest.raises(OSError, match='cannot read the image nothere.jpg'):
         classifier.predict([files[0], 'nothere.jpg'])
     with pytest.raises(ValueError, match='batch_size=0'):
@@ -121,6 +134,8 @@ def test_other_classes(edit, files, small_clip, tmp_path):
     found = mmcoop.load(edit(), device='cpu')
     assert found.class_features().shape == (3, 32)
     found.set_classes(['cat', 'dog'])
+    with pytest.raises(TypeError, match="'cat'.: give a list of names"):
+        found.set_classes('cat')
     assert found.logits(files[:2]).shape == (2, 2)
     assert found.predict(files[0])[0]['label'] in found.classes
     specific = dict(type='mmcoop.CoOp', clip=small_clip, head=dict(
@@ -143,6 +158,86 @@ def test_conditional_and_linear_have_no_class_features(small_clip, tmp_path):
             type='mmcoop.CoOp', clip=small_clip, head=head)), device='cpu')
         with pytest.raises(TypeError, match=reason):
             found.class_features()
+
+
+LINEAR = dict(type='mmpretrain.LinearClsHead', num_classes=3, in_channels=32)
+GREY = dict(mean=[127.] * 3, std=[60.] * 3, to_rgb=True)
+
+
+class TestStock:
+    """Classifiers of mmpretrain with parts of ours."""
+
+    @pytest.mark.parametrize('kind', ['linear', 'prompt', 'stock'])
+    def test_built(self, kind, small_clip, tmp_path):
+        model = dict(type='mmpretrain.ImageClassifier', data_preprocessor=GREY,
+                     backbone=dict(type='mmcoop.ImageTower', clip=small_clip),
+                     head=LINEAR)
+        if kind == 'prompt':
+            model['head'] = dict(
+                type='mmcoop.PromptLearnerHead', clip=small_clip,
+                prompt=dict(type='mmcoop.ContextPrompt', n_ctx=2))
+        if kind == 'stock':
+            model.update(
+                backbone=dict(type='mmpretrain.MobileNetV2', widen_factor=.1,
+                              init_cfg=dict(type='Pretrained', prefix='x',
+                                            checkpoint='gone.pth')),
+                neck=dict(type='mmpretrain.GlobalAveragePooling'),
+                head=dict(LINEAR, in_channels=1280))
+        path = save(tmp_path / 'x.pth', model)
+        state = torch.load(path)['state_dict']
+        found = mmcoop.load(path, device='cpu')
+        assert found.classes == CLASSES
+        for name, tensor in found.model.state_dict().items():
+            assert torch.equal(tensor, state[name])
+
+    def test_top_level_preprocessor(self, small_clip, tmp_path):
+        """mmengine's runner puts it into the model, not into the config."""
+        model = dict(type='mmcoop.CoOp', clip=small_clip,
+                     head=dict(type='mmcoop.LinearProbeHead'))
+        path = save(tmp_path / 'x.pth', model, data_preprocessor=GREY)
+        found = mmcoop.load(path, device='cpu').model.data_preprocessor
+        assert found.mean.flatten().tolist() == GREY['mean']
+        path = save(tmp_path / 'x.pth', dict(
+            model, data_preprocessor=dict(mean=[1.] * 3, std=[1.] * 3)),
+            data_preprocessor=GREY)
+        found = mmcoop.load(path, device='cpu').model.data_preprocessor
+        assert found.mean.flatten().tolist() == [1.] * 3
+
+    def test_arrays_with_a_stock_pipeline(self, small_clip, tmp_path, files):
+        model = dict(type='mmcoop.CoOp', clip=small_clip,
+                     head=dict(type='mmcoop.LinearProbeHead'))
+        steps = [dict(type='LoadImageFromFile'), dict(
+            type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+        found = mmcoop.load(save(tmp_path / 'x.pth', model, steps),
+                            device='cpu')
+        array = np.asarray(Image.open(files[0]))
+        assert torch.equal(found.logits(array), found.logits(files[0]))
+        found = mmcoop.load(save(tmp_path / 'x.pth', model), device='cpu')
+        with pytest.raises(ValueError, match='does not say how images are'):
+            found.logits(array)
+
+
+def test_threads(small_run, files, classifier):
+    """Some load, others predict."""
+    expected = classifier.logits(files)
+
+    def load(_):
+        return mmcoop.load(small_run, device='cpu').logits(files)
+
+    def predict(_):
+        return classifier.logits(files)
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [*pool.map(load, range(8)), *pool.map(predict, range(8))]
+    assert all(torch.equal(logits, expected) for logits in found)
+
+
+@pytest.mark.parametrize('device', ['meta', 'tpu9', 'xpu', 'cuda'])
+def test_a_device_that_is_not_here(device):
+    if device in ('xpu', 'cuda') and getattr(torch, device).is_available():
+        pytest.skip('it is here')
+    with pytest.raises(ValueError, match=f'device=.{device}.: PyTorch cannot'):
+        check_device(device)
 
 
 class TestWeights:
@@ -169,13 +264,15 @@ class TestWeights:
     def test_given(self, moved, small_clip):
         mmcoop.load(moved, clip=small_clip['pretrained'], device='cpu')
         mmcoop.load(moved, clip=small_clip, device='cpu')
+        mmcoop.load(moved, dict(pretrained=small_clip['pretrained']), 'cpu')
 
     def test_not_found(self, moved):
         with pytest.raises(CLIPLoadError, match='no /gone/mmcoop-test-small'
                            '.json, nor a mmcoop-test-small.json in .*--clip'):
             mmcoop.load(moved)
-        with pytest.raises(CLIPLoadError, match='there is no file x.pt'):
-            mmcoop.load(moved, clip='x.pt')
+        for clip in ('x.pt', dict(precision='fp32', pretrained='x.pt')):
+            with pytest.raises(CLIPLoadError, match='there is no file x.pt'):
+                mmcoop.load(moved, clip=clip)
 
     def test_other_weights(self, moved, small_clip, tmp_path):
         state = torch.load(small_clip['pretrained'])
@@ -281,6 +378,44 @@ class TestRefused:
             with pytest.raises(ValueError, match='is not registered'):
                 mmcoop.load(edit(**changes))
         assert not (tmp_path / 'ran').exists()
+
+    def test_arguments_that_are_code(self, edit, tmp_path, monkeypatch):
+        """Registered parts of the host that evaluate or import a text."""
+        (tmp_path / 'evil.py').write_text(
+            f'open({str(tmp_path / "ran")!r}, "w")')
+        monkeypatch.syspath_prepend(tmp_path)
+        step = dict(type='torchvision/ConvertImageDtype', dtype='float if '
+                    '__import__("evil") else torch.float')
+        timm = dict(type='mmpretrain.TIMMBackbone', model_name='resnet18')
+        for changes in (
+                dict(test_pipeline=[step]),
+                dict(model__backbone=dict(timm, norm_layer='evil.Layer')),
+                dict(model__backbone=dict(timm, pretrained=True)),
+                dict(model__backbone=dict(type='HuggingFaceClassifier')),
+                dict(model__backbone=dict(type='mmpretrain.CLIPGenerator',
+                                          tokenizer_path='x.pth'))):
+            with pytest.raises(ValueError, match='nothing is built of it'):
+                mmcoop.load(edit(**changes))
+        assert not (tmp_path / 'ran').exists()
+
+    @pytest.mark.parametrize('name, value', [
+        ('x', torch.ones(1).expand(2**40)), ('x', torch.eye(2).to_sparse()),
+        ('x', torch.ones(2, device='meta')), (1, torch.ones(1)),
+        ('x', torch.ones(2).to(torch.float8_e4m3fn))],
+        ids=['large', 'sparse', 'meta', 'name', 'float8'])
+    def test_odd_tensors(self, name, value, small_run, tmp_path):
+        content = torch.load(small_run / 'epoch_2.pth')
+        content['state_dict'][name] = value
+        torch.save(content, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='x.pth is damaged'):
+            mmcoop.load(tmp_path / 'x.pth')
+
+    def test_what_is_no_classifier(self, edit):
+        with pytest.raises(ValueError, match='GlobalAveragePooling is no cl'):
+            mmcoop.load(edit(model=dict(
+                type='mmpretrain.GlobalAveragePooling')))
+        with pytest.raises(ValueError, match='names of its classes'):
+            mmcoop.load(edit(classes=[1, 2]))
 
     def test_pickled_objects(self, small_run, tmp_path):
         content = torch.load(small_run / 'epoch_2.pth')
