@@ -61,8 +61,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from mmcoop.apis import read_published, to_mmcoop
     from mmcoop.apis.published import find_config, read_options
-    from mmcoop.command_line import (merge_options, parse_values,
-                                     read_config)
+    from mmcoop.command_line import merge_options, parse_values, read_config
     from mmcoop.config import resolve
     from mmcoop.files import replacing
     from mmcoop.registry import DATASETS
