@@ -222,6 +222,9 @@ def test_other_resizing_in_stock(classifier, pictures, tmp_path):
         return
     with pytest.raises(ExportError, match='no transforms.*longest'):
         export.export(classifier, 'mmpretrain', out, pictures)
+    classifier.preprocessing.update(resize_mode='shortest', mean=None)
+    with pytest.raises(ExportError, match='no transforms.*None'):
+        export.export(classifier, 'mmpretrain', out, pictures)
 
 
 @pytest.mark.slow

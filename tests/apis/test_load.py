@@ -218,6 +218,9 @@ class TestWeights:
         path = path.rename(after.parent / 'b.pth')
         assert mmcoop.load(path, device='cpu').model.clip_name == \
             f'local-dir:{after}'
+        with pytest.raises(CLIPLoadError, match='would not be read: give'):
+            mmcoop.load(path, small_clip['pretrained'], 'cpu')
+        mmcoop.load(path, dict(model_name=f'local-dir:{after}'), 'cpu')
 
     def test_file_of_a_tag(self, small_clip, tmp_path, monkeypatch):
         """Weights of a tag, beside the checkpoint under their own name."""
