@@ -229,8 +229,9 @@ def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
             raise CLIPLoadError(f'clip: there is no file {path}')
         if ':' in (clip.get('model_name') or ''):  # hf-hub:, local-dir:
             raise CLIPLoadError(
-                f'{clip["model_name"]} brings its own weights, so {path} would '
-                "not be read: give clip=dict(model_name='local-dir:FOLDER').")
+                f'{clip["model_name"]} brings its own weights, so {path} '
+                'would not be read: give '
+                "clip=dict(model_name='local-dir:FOLDER').")
         folders.insert(0, path.parent)
     for key in ('model_name', 'pretrained'):
         if _is_path(key, clip.get(key)):
