@@ -75,8 +75,10 @@ def _read(path: Path, damaged: dict) -> Optional[Tuple[str, int, int]]:
     if not isinstance(content, dict) or 'state_dict' not in content:
         damaged[str(path)] = 'it is no checkpoint of a run'
         return None
-    meta = content.get('meta') or {}
-    return (str(meta.get('time', '')), int(meta.get('iter', 0)),
+    meta = content.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
+    count = meta.get('iter')
+    return (str(meta.get('time', '')), count if isinstance(count, int) else 0,
             path.stat().st_mtime_ns)
 
 

@@ -34,7 +34,7 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
         help='after an error show the traceback too, not the message alone')
 
 
-def run_tool(main: Callable[[], Any]) -> None:
+def run_tool(main: Callable[[], Any], failed: int = 1) -> None:
     """Run the ``main`` of a command line, and end the process.
 
     Exit codes are 0, 1 for an error, 2 for wrong usage (argparse's) and 130
@@ -42,6 +42,7 @@ def run_tool(main: Callable[[], Any]) -> None:
 
     Args:
         main: Reads ``sys.argv``; a number that it returns is the exit code.
+        failed: The exit code for an error.
     """
     debug = DEBUG in sys.argv[1:]
     sys.argv = [word for word in sys.argv if word != DEBUG]
@@ -68,7 +69,7 @@ def run_tool(main: Callable[[], Any]) -> None:
                       'lines above.', file=sys.stderr)
         else:
             print(f'Error: {sentence}', file=sys.stderr)
-        code = 1
+        code = failed
     sys.exit(code)
 
 

@@ -15,6 +15,11 @@ __all__ = [
     'check_registered'
 ]
 
+# parts that build what a name says: code of timm, transformers or pickles
+LOADERS = tuple(f'mmpretrain.models.{name}' for name in (
+    'backbones.timm_backbone', 'classifiers.hugging_face', 'classifiers.timm',
+    'multimodal', 'retrievers', 'selfsup'))
+
 
 class ScopeRegistry(Registry):
     """Finds mmpretrain's types too, by their plain names.
@@ -72,8 +77,8 @@ def check_registered(part: Any, registries: Sequence[Registry],
         where: Its place, for messages.
 
     Raises:
-        ValueError: A ``type`` in it is not registered, or it changes the
-            scope.
+        ValueError: A ``type`` in it is not registered, could run code that
+            its arguments name, or it changes the scope.
     """
     if isinstance(part, (list, tuple)):
         for i, value in enumerate(part):
@@ -85,8 +90,10 @@ def check_registered(part: Any, registries: Sequence[Registry],
             _is_registered(registry, kind) for registry in registries):
         raise ValueError(
             f'{where}: {part.get("_scope_") or kind!r} is not registered in '
-            'mmcoop, mmpretrain or mmengine, so nothing is built of it. If it '
-            'is a part of a package of yours, import that package first.')
+            'mmcoop, mmpretrain or mmengine, or loads what its arguments '
+            'name, so nothing is built of it. If it is a part of a package of '
+            'yours, import that package first; if you trust the file, test it '
+            'with its config.')
     for key, value in part.items():
         check_registered(value, registries, f'{where}.{key}')
 
@@ -103,8 +110,16 @@ def _is_registered(registry: Registry, kind: Any) -> bool:
     for candidate in ((scope, ) if scope else ('mmpretrain', root.scope)):
         if candidate in family:
             family[candidate].import_from_location()
-            # functions build what they like: transformers' load remote code
-            if name in family[candidate].module_dict and not \
-                    inspect.isfunction(family[candidate].module_dict[name]):
-                return True
+            found = family[candidate].module_dict.get(name)
+            if found is not None:
+                return _is_harmless(found)
     return False
+
+
+def _is_harmless(part: Any) -> bool:
+    """Whether building a part runs no code that its arguments name."""
+    if part.__module__.startswith('mmcoop.'):
+        return True
+    # functions build what they like: transformers' load remote code, and
+    # those that wrap torchvision's transforms evaluate their dtype
+    return inspect.isclass(part) and not part.__module__.startswith(LOADERS)

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional, Set
 
 import torch
 
+STRETCHED = 2**30  # bytes that views of a file's tensors may have beyond it
 STORAGES = dict(
     HalfStorage=torch.half, BFloat16Storage=torch.bfloat16,
     FloatStorage=torch.float, DoubleStorage=torch.double,
@@ -42,8 +43,8 @@ def check_is_safe(filename: str) -> Any:
 
     Raises:
         UnsafeFileError: It holds other pickled objects.
-        ValueError: The file is damaged, a TorchScript archive, or on another
-            kind of remote storage.
+        ValueError: The file is damaged, a TorchScript archive, takes far more
+            memory than its size, or is on another kind of remote storage.
     """
     try:
         if filename.startswith(('http://', 'https://')):
@@ -57,13 +58,44 @@ def check_is_safe(filename: str) -> Any:
         if is_torchscript(filename):
             raise ValueError('it is a TorchScript archive, which holds a '
                              'program and no state dict')
-        return torch.load(filename, map_location='cpu', weights_only=True)
+        _check_unpacked_size(filename)
+        content = torch.load(filename, map_location='cpu', weights_only=True)
+        _check_tensors(content)
+        return content
     except PermissionError:
         raise  # it names the file
     except Exception as error:  # a damaged pickle raises anything
         refuse_code(filename, error)
         raise ValueError(f'{filename} is damaged or no checkpoint: '
                          f'{reason_of(error)}') from error
+
+
+def _check_unpacked_size(path: str) -> None:
+    """Refuse an archive that a few kilobytes would make gigabytes."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > os.path.getsize(path):  # torch does not compress
+            raise ValueError(f'it unpacks to {size:,} bytes')
+
+
+def _check_tensors(content: Any) -> None:
+    """Refuse tensors that cannot be computed with, or only look large."""
+    waiting, seen = [content], set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, torch.Tensor):
+            if part.layout != torch.strided or part.is_nested or \
+                    part.device.type != 'cpu':
+                raise ValueError('it holds a tensor that is sparse, nested or '
+                                 'without values')
+            size = part.numel() * part.element_size()
+            if size > part.untyped_storage().nbytes() + STRETCHED:
+                raise ValueError(f'it holds a tensor of {size:,} bytes that '
+                                 'are not in the file')
+        elif isinstance(part, (dict, list, tuple)) and id(part) not in seen:
+            seen.add(id(part))  # they may hold themselves
+            waiting += part.values() if isinstance(part, dict) else part
 
 
 def refuse_code(path: str, error: Exception) -> None:

@@ -172,6 +172,19 @@ def test_a_compressed_archive_is_refused(tmp_path):
         read_state_dict(str(tmp_path / 'b.pt'))
 
 
+def test_a_compressed_checkpoint_is_refused(tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(x=torch.zeros(10**6)), path)
+    assert check_is_safe(str(path))['x'].shape == (10**6, )
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(
+            tmp_path / 'b.pth', 'w', zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            after.writestr(name, before.read(name))
+    assert torch.load(tmp_path / 'b.pth')['x'].shape == (10**6, )
+    with pytest.raises(ValueError, match='b.pth is damaged.* unpacks to 4,00'):
+        check_is_safe(str(tmp_path / 'b.pth'))
+
+
 # what runs code of a file, or of a string; and where there is none of others
 RUNS_CODE = {'eval', 'exec', 'compile', '__import__', 'Popen', 'check_output',
              'system', 'import_module', 'fromstring', 'unsafe_load'}

@@ -7,7 +7,6 @@ class features are constant after training. It is run on images and compared
 with the classifier; where it differs, no file is left and the exit code is 1.
 """
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 from typing import List, Optional
@@ -57,21 +56,17 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace, folder: Path) -> None:
     """Export; drawn images go into a temporary folder."""
-    from mmcoop.apis.export import (SUFFIXES, check_requirements, draw_images,
-                                    export, spread)
+    from mmcoop.apis.export import (SUFFIXES, check_out, check_requirements,
+                                    draw_images, export, spread)
     from mmcoop.apis.predict import find_images, read_names
     check_requirements(args.format, args.with_preprocessing)
     images = spread(find_images(args.images)) if args.images \
         else draw_images(folder)
     from mmcoop.apis.load import find_checkpoint, load
     path = find_checkpoint(args.checkpoint)
-    suffix = SUFFIXES[args.format]
-    out = Path(args.out or path.parent / 'export' / f'{path.stem}{suffix}')
-    if out.suffix != suffix or out.is_dir():
-        raise ValueError(f'--out {out}: give a file with the suffix {suffix}.')
-    if out.with_suffix('.pth').resolve() == path.resolve():
-        raise ValueError(f'--out {out}: its weights would replace the '
-                         f'checkpoint {path}; give another name.')
+    out = Path(args.out or path.parent / 'export'
+               / f'{path.stem}{SUFFIXES[args.format]}')
+    check_out(out, args.format, path)
     clip = dict(precision='fp32')
     if args.clip:
         clip['pretrained'] = args.clip
@@ -100,12 +95,8 @@ def run(args: argparse.Namespace, folder: Path) -> None:
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
     ignore_host_warnings()
-    from mmcoop.clip import CLIPLoadError
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            run(args, Path(folder))
-        except (CLIPLoadError, ImportError, OSError, ValueError) as error:
-            sys.exit(f'export: {error}')
+        run(args, Path(folder))
 
 
 if __name__ == '__main__':

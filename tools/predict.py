@@ -2,7 +2,7 @@
 
 RUN is the folder of a run (its best or last checkpoint) or a checkpoint. No
 config is needed. Prints a line for each image; images that cannot be read are
-named at the end, and the exit code is then 1.
+named at the end, and the exit code is then 1; it is 2 if nothing was done.
 """
 import argparse
 import contextlib
@@ -59,15 +59,8 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[List[str]] = None) -> None:
-    args = parse(argv)
-    try:
-        unreadable = predict(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'predict.py: {error}', file=sys.stderr)
-        raise SystemExit(2) from error
-    if unreadable:
-        raise SystemExit(1)
+def main(argv: Optional[List[str]] = None) -> int:
+    return int(predict(parse(argv)) > 0)
 
 
 def predict(args: argparse.Namespace) -> int:
@@ -128,4 +121,4 @@ def show_progress(images, total: int, batch_size: int):
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, failed=2)

@@ -1,10 +1,13 @@
 """A trained classifier: images in, names and probabilities out."""
 import os
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import (Any, Iterable, Iterator, List, Optional, Sequence, Tuple,
+                    Union)
 
 import numpy as np
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, pseudo_collate
 from PIL import Image
 
@@ -13,11 +16,14 @@ from ..heads.record import shorten
 
 Picture = Union[str, os.PathLike, Image.Image, np.ndarray]
 THREADS = 8  # that decode images
+_decoding = threading.Lock()  # Pillow decodes late, and one thread must do it
 DEEP = ('I', 'I;16', 'I;16B', 'I;16L', 'F')  # Pillow would clip them at 255
 
 
 class Classifier:
     """What :func:`mmcoop.load` returns.
+
+    Several threads may predict with one classifier.
 
     Args:
         model: An :class:`mmcoop.CoOp` with its weights.
@@ -57,9 +63,12 @@ class Classifier:
             names: Their names, as one would say them.
 
         Raises:
+            TypeError: It is one name, not a sequence of them.
             ValueError: What was learned belongs to the classes that it was
                 learned for.
         """
+        if isinstance(names, str):  # a sequence of letters
+            raise TypeError(f'set_classes({names!r}): give a list of names.')
         head, names = self.model.head, list(names)
         known = head.fitted_names if isinstance(head, FittedHead) else []
         # a linear head says nothing of it
@@ -90,19 +99,20 @@ class Classifier:
         with torch.no_grad():
             return head.text_features()
 
-    def logits(self, images: Union[Picture, Sequence[Picture]],
+    def logits(self, images: Union[Picture, Iterable[Picture]],
                batch_size: int = 32) -> torch.Tensor:
         """Logits (N, K), on the CPU.
 
         Args:
             images: Paths, PIL images of 8 bits a channel, or arrays (H, W, 3)
-                of RGB in uint8; one or a sequence. Files are read as in
+                of RGB in uint8; one or several. Files are read as in
                 training; the others are taken as they are.
             batch_size: Images that are computed at once.
 
         Raises:
             OSError: A file cannot be read; the message names it.
             TypeError: It is something else.
+            ValueError: The checkpoint does not say how images are made ready.
         """
         rows = []
         for row, error in self.stream(_as_list(images), batch_size):
@@ -112,7 +122,7 @@ class Classifier:
         return torch.stack(rows) if rows else torch.empty(
             0, len(self.classes))
 
-    def predict(self, images: Union[Picture, Sequence[Picture]],
+    def predict(self, images: Union[Picture, Iterable[Picture]],
                 batch_size: int = 32,
                 threshold: Optional[float] = None) -> List[dict]:
         """Predict the classes of images.
@@ -195,12 +205,18 @@ class Classifier:
         return ImageClassificationInferencer(self.model, classes=self.classes)
 
     def _read(self, image: Picture) -> dict:
+        steps = self.pipeline.transforms
+        if not steps:
+            raise ValueError('this checkpoint does not say how images are '
+                             'made ready: its run had no test images. Test it '
+                             'with its config (tools/test.py).')
         if isinstance(image, (str, os.PathLike)):
             return self.pipeline(dict(img_path=os.fspath(image)))
         if isinstance(image, Image.Image) and image.mode not in DEEP:
-            pixels = np.asarray(image.convert('RGB'))
+            with _decoding:
+                pixels = np.asarray(image.convert('RGB'))
         elif isinstance(image, np.ndarray) and image.dtype == np.uint8 \
-                and image.ndim == 3 and image.shape[2] == 3:
+                and image.ndim == 3 and image.shape[2] == 3 and image.size:
             pixels = image
         else:
             raise TypeError(
@@ -209,8 +225,14 @@ class Classifier:
                 f'{type(image).__name__} ' + ' '.join(
                     str(getattr(image, name)) for name in
                     ('mode', 'dtype', 'shape') if hasattr(image, name)))
+        shape = pixels.shape[:2]
         # mm's transforms take BGR
-        return self.pipeline(dict(img=pixels[..., ::-1].copy()))
+        data = dict(img=pixels[..., ::-1].copy(), img_shape=shape,
+                    ori_shape=shape)
+        for step in steps:
+            if not isinstance(step, LoadImageFromFile):
+                data = step(data)
+        return data
 
     @torch.no_grad()
     def _compute(self, inputs: List[dict]) -> torch.Tensor:
@@ -227,7 +249,9 @@ def _result(future: Future) -> Tuple[Optional[dict], Optional[OSError]]:
         return None, error
 
 
-def _as_list(images: Any) -> Sequence[Picture]:
+def _as_list(images: Any) -> List[Picture]:
+    """Raises TypeError for what is neither an image nor several."""
     single = isinstance(images, (str, os.PathLike, Image.Image)) or (
-        isinstance(images, np.ndarray) and images.ndim == 3)
-    return [images] if single else images
+        isinstance(images, np.ndarray) and images.ndim in (2, 3))
+    return [images] if single or not isinstance(images, Iterable) \
+        else list(images)

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Sequence
+from typing import Callable, List, Optional, Sequence
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -62,6 +62,29 @@ def check_requirements(format: str, with_preprocessing: bool = False
                           'pip install onnx onnxruntime')
 
 
+def check_out(out: Path, format: str, checkpoint: Optional[Path] = None
+              ) -> None:
+    """Check the file to write.
+
+    Args:
+        out: The file.
+        format: Its format.
+        checkpoint: What is exported, which must stay.
+
+    Raises:
+        ExportError: The suffix is another, it is a folder, or the checkpoint
+            would be replaced.
+    """
+    suffix = SUFFIXES[format]
+    if out.suffix != suffix or out.is_dir():
+        raise ExportError(f'--out {out}: give a file with the suffix '
+                          f'{suffix}.')
+    if format == 'mmpretrain' and checkpoint is not None and \
+            out.with_suffix('.pth').resolve() == checkpoint.resolve():
+        raise ExportError(f'--out {out}: its weights would replace the '
+                          f'checkpoint {checkpoint}; give another name.')
+
+
 def export(classifier: Classifier, format: str, out: str,
            images: Sequence[str], with_preprocessing: bool = False,
            opset: int = OPSET, tolerance: float = 1e-4) -> dict:
@@ -94,11 +117,14 @@ def export(classifier: Classifier, format: str, out: str,
         OSError: An image cannot be read.
     """
     check_requirements(format, with_preprocessing)
+    out = Path(out)
+    check_out(out, format)
+    if not images:
+        raise ExportError('there are no images to compare the file on.')
     if getattr(classifier.model.backbone, 'dtype', None) is not None:
         raise ExportError('this classifier computes in half precision: load '
                           "it by clip=dict(precision='fp32').")
     classifier.model.cpu()
-    out = Path(out)
     check_writable(out.parent)
     samples = read_samples(classifier, images)
     graph = ClassifierGraph(classifier.model, samples.inputs.shape[-1],

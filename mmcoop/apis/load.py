@@ -1,6 +1,7 @@
 """Build the classifier of a checkpoint, without a config."""
 import math
 import os
+import threading
 from pathlib import Path
 from typing import Any, List, Optional, Union
 
@@ -8,7 +9,8 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.dataset import Compose
 from mmengine.device import get_device
-from mmengine.registry import DefaultScope
+from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
+from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import BATCH_AUGMENTS
 
 from ..checkpoints import find_last_checkpoint
@@ -17,7 +19,7 @@ from ..clip.preprocessing import read_tag
 from ..engine.checks import check_finite
 from ..engine.model_record import FORMAT, KEY, LOCAL
 from ..registry import MODELS, TRANSFORMS, check_registered
-from ..safe_load import check_is_safe
+from ..safe_load import check_is_safe, reason_of
 from .classifier import Classifier
 
 # of a record, and what they are
@@ -27,6 +29,9 @@ FIELDS = dict(format=int, version=str, method=str, model=dict, classes=list,
               image_tower=(str, type(None)))
 
 Clip = Union[str, os.PathLike, dict]
+
+# mmengine's default scope and open_clip's configs belong to the process
+_building = threading.Lock()
 
 
 def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
@@ -60,11 +65,16 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
     check_device(device)
     content = check_is_safe(str(path))
     record = read_record(content, path)
-    check_finite(content, path)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
+    try:
+        check_finite(content, path)
+    except (AttributeError, NotImplementedError) as error:
+        raise ValueError(f'{path} is damaged: its tensors cannot be read '
+                         f'({reason_of(error)}).') from error
+    with _building, DefaultScope.overwrite_default_scope('mmpretrain'):
         try:
-            check_registered(record['model'], (MODELS, BATCH_AUGMENTS),
-                             'model')
+            check_registered(
+                record['model'],
+                (MODELS, BATCH_AUGMENTS, WEIGHT_INITIALIZERS), 'model')
             check_registered(record['test_pipeline'], (TRANSFORMS, ),
                              'test_pipeline')
             model = _build(record['model'], path, clip)
@@ -113,14 +123,12 @@ def find_checkpoint(path: Union[str, os.PathLike]) -> Path:
 def check_device(device: Union[str, torch.device, None]) -> None:
     """Raise ValueError for a device that torch does not know or see here."""
     try:
-        kind = 'cpu' if device is None else torch.device(device).type
-    except RuntimeError:
-        kind = None
-    if kind is None or kind == 'cuda' and not torch.cuda.is_available():
+        torch.empty(0, device=device or 'cpu').cpu()  # meta has no values
+    except Exception as error:  # each kind of device raises another
         raise ValueError(
-            f'device={str(device)!r}: '
-            + ('PyTorch sees no GPU here; leave it out, or say cpu.' if kind
-               else 'choose from cpu, cuda, cuda:1, ...'))
+            f'device={str(device)!r}: PyTorch cannot use it here '
+            f'({reason_of(error)}). Leave it out, or choose from cpu, cuda, '
+            'cuda:1, ...') from error
 
 
 def read_record(content: Any, path: Path) -> dict:
@@ -144,6 +152,9 @@ def read_record(content: Any, path: Path) -> dict:
         if key not in record or not isinstance(record[key], kind):
             raise ValueError(f'{path} is damaged: its record (meta.{KEY}) has '
                              f'{key}={record.get(key)!r:.100}.')
+    if not all(isinstance(name, str) for name in record['classes']):
+        raise ValueError(f'{path} is damaged: names of its classes '
+                         f'(meta.{KEY}.classes) are no text.')
     if record['temperature'] is not None and not 0 < record['temperature'] \
             < math.inf:
         raise ValueError(f'{path} is damaged: its temperature is '
@@ -158,19 +169,32 @@ def read_record(content: Any, path: Path) -> dict:
 
 def _build(config: dict, checkpoint: Path, clip: Optional[Clip]) -> Any:
     """Build a model, with the CLIP that is found here."""
-    config = ConfigDict(config)
+    config = ConfigDict(_find_clips(config, checkpoint, clip))
     head = config.get('head') or {}
-    owner = config if 'clip' in config else head
-    if 'clip' in owner:
-        owner['clip'] = _find_clip(owner['clip'], checkpoint, clip)
     if 'checkpoint' in (head.get('prompt') or {}):
         head['prompt']['checkpoint'] = str(checkpoint)  # it holds it too
     try:
-        return MODELS.build(config)
+        model = MODELS.build(config)
     except CLIPLoadError as error:
         raise CLIPLoadError(
             f'{error} [{checkpoint} was trained with it; other weights are '
             "given by clip='/path/to/weights' (--clip FILE).]") from error
+    if not isinstance(model, ImageClassifier) or not model.with_head:
+        raise ValueError(f'a {type(model).__name__} is no classifier')
+    return model
+
+
+def _find_clips(part: Any, checkpoint: Path, clip: Optional[Clip]) -> Any:
+    """A copy of a config, in which every ``clip`` is found here."""
+    if isinstance(part, (list, tuple)):
+        return type(part)(_find_clips(value, checkpoint, clip)
+                          for value in part)
+    if not isinstance(part, dict):
+        return part
+    return {key: _find_clip(value, checkpoint, clip)
+            if key == 'clip' and isinstance(value, dict)
+            else _find_clips(value, checkpoint, clip)
+            for key, value in part.items()}
 
 
 def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
@@ -194,13 +218,20 @@ def _find_clip(recorded: dict, checkpoint: Path, given: Optional[Clip]
             if fetched.is_file():
                 clip['pretrained'] = str(fetched)
                 break
-    if isinstance(given, dict):
-        clip.update(given)
-    elif given is not None:
-        path = Path(given).expanduser()
+    said = dict(pretrained=given) if isinstance(
+        given, (str, os.PathLike)) else given or {}
+    clip.update(said)
+    file = said.get('pretrained')
+    if file and (said is not given or _is_path('pretrained', file)):
+        path = Path(file).expanduser()
+        clip['pretrained'] = str(path)
         if not path.is_file():
             raise CLIPLoadError(f'clip: there is no file {path}')
-        clip['pretrained'] = str(path)
+        if ':' in (clip.get('model_name') or ''):  # hf-hub:, local-dir:
+            raise CLIPLoadError(
+                f'{clip["model_name"]} brings its own weights, so {path} '
+                'would not be read: give '
+                "clip=dict(model_name='local-dir:FOLDER').")
         folders.insert(0, path.parent)
     for key in ('model_name', 'pretrained'):
         if _is_path(key, clip.get(key)):

@@ -87,8 +87,10 @@ def _images_below(folder: str) -> List[str]:
             inner.clear()
             continue
         seen.add(real)
+        # macOS leaves ._photo.jpg, which are no images
+        inner[:] = [name for name in inner if not name.startswith('.')]
         files += [os.path.join(place, name) for name in names
-                  if is_image(name)]
+                  if is_image(name) and not name.startswith('.')]
     return sorted(files)
 
 

@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Callable, Dict, Union
 
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
@@ -149,9 +149,14 @@ def _read_inert(path: Path) -> Any:
         'checkpoint of the published codes: nothing of it is read.')
 
 
-def _stand_in(name: str) -> type:
-    # torch.load knows an allowed class by its module and name
+def _stand_in(name: str) -> Callable:
+    # torch.load knows what is allowed by its module and name
     module, _, name = name.rpartition('.')
+    if name == 'defaultdict':  # the momenta of an optimiser; torch fills them
+        def plain(*args) -> dict:
+            return {}
+        plain.__module__, plain.__qualname__ = module, name
+        return plain
     return type(name, (_Inert, ), dict(__module__=module))
 
 

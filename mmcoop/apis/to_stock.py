@@ -40,11 +40,11 @@ def write_stock(classifier: Classifier, graph: ClassifierGraph, path: Path,
         ExportError: A part has no counterpart in mmpretrain.
     """
     model, state = convert_model(graph)
+    pipeline = make_pipeline(about)  # says so if there is no mean
     model['data_preprocessor'] = dict(
         num_classes=len(classifier.classes), to_rgb=True,
         mean=[255 * x for x in classifier.preprocessing['mean']],
         std=[255 * x for x in classifier.preprocessing['std']])
-    pipeline = make_pipeline(about)
     Config(dict(
         default_scope='mmpretrain',
         model=model,

@@ -48,6 +48,9 @@ def make_model_record(runner) -> dict:
     described = find_model(cfg)
     if 'type' not in described:
         raise NotPlain('the runner got a model, and no config of it')
+    if described is cfg.model and cfg.get('data_preprocessor'):
+        # mmengine's runner puts it into the model
+        described = {'data_preprocessor': cfg.data_preprocessor, **described}
     described = to_plain(described, 'model')
     if described.get('clip'):  # whatever its files say where it is used
         wanted = asdict(model.clip_preprocessing)

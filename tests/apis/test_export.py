@@ -16,6 +16,7 @@ from PIL import Image
 import mmcoop
 from mmcoop.apis import Classifier, export, graph_files
 from mmcoop.apis.graph import ExportError
+from mmcoop.clip import CLIPLoadError
 from mmcoop.protocol.execute import tool_main
 
 from ..conftest import DATA, ROOT, custom_config, make_photos
@@ -221,6 +222,9 @@ def test_other_resizing_in_stock(classifier, pictures, tmp_path):
         return
     with pytest.raises(ExportError, match='no transforms.*longest'):
         export.export(classifier, 'mmpretrain', out, pictures)
+    classifier.preprocessing.update(resize_mode='shortest', mean=None)
+    with pytest.raises(ExportError, match='no transforms.*None'):
+        export.export(classifier, 'mmpretrain', out, pictures)
 
 
 @pytest.mark.slow
@@ -271,8 +275,24 @@ def test_tool(tmp_path, small_clip, capsys, monkeypatch):
              'leave out --with-preprocessing'),
             (['--opset', '5'], '--opset 5'),
             (['--clip', 'none.pt'], 'none.pt')):
-        with pytest.raises(SystemExit, match=words):
+        with pytest.raises((ValueError, OSError, CLIPLoadError), match=words):
             main([str(checkpoint), *flags])
+
+
+def test_out(classifier, pictures, tmp_path):
+    """Only what would replace the checkpoint is refused beside it."""
+    checkpoint = tmp_path / 'epoch_2.pth'
+    for format, suffix in FORMATS.items():
+        out = checkpoint.with_suffix(suffix)
+        if format == 'mmpretrain':
+            with pytest.raises(ExportError, match='would replace'):
+                export.check_out(out, format, checkpoint)
+        else:
+            export.check_out(out, format, checkpoint)
+        with pytest.raises(ExportError, match=f'the suffix {suffix}'):
+            export.export(classifier, format, tmp_path / 'x.bin', pictures)
+    with pytest.raises(ExportError, match='no images'):
+        export.export(classifier, 'torchscript', tmp_path / 'x.pt', [])
 
 
 def test_missing_packages(monkeypatch):

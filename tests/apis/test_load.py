@@ -1,12 +1,13 @@
 """A checkpoint alone gives the classifier (all methods: test_contract.py)."""
+import copy
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-import mmpretrain.registry
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from mmengine.config import Config
 from PIL import Image
 
 import mmcoop
+from mmcoop.apis.load import check_device
 from mmcoop.clip import CLIPLoadError
 from mmcoop.engine.model_record import make_model_record
 from mmcoop.registry import MODELS
@@ -28,37 +30,17 @@ def classifier(small_run):
         return mmcoop.load(small_run, device='cpu')
 
 
-@pytest.fixture
-def files(small_run):
-    return sorted(map(str, small_run.parent.glob('photos/*/*.png')))
-
-
-@pytest.fixture
-def edit(small_run, tmp_path):
-    """Write a copy of the checkpoint with another record."""
-
-    def write(**changes):
-        content = torch.load(small_run / 'epoch_2.pth')
-        record = content['meta']['mmcoop']
-        for key, value in changes.items():
-            part, *rest = key.split('__')
-            if rest:
-                record[part][rest[0]] = value
-            else:
-                record[part] = value
-        torch.save(content, tmp_path / 'edited.pth')
-        return tmp_path / 'edited.pth'
-
-    return write
-
-
-def save(path, model, pipeline=(), **options):
+def save(path, model, pipeline=(), **settings):
     """A checkpoint without training."""
-    built = MODELS.build(model)
-    built.set_classes(CLASSES)
-    runner = SimpleNamespace(model=built, cfg=Config(dict(
-        model=model, test_dataloader=dict(dataset=dict(
-            type='x', pipeline=list(pipeline))))))
+    built = MODELS.build(copy.deepcopy(model))
+    getattr(built, 'set_classes', getattr(built.head, 'set_classes', list))(
+        CLASSES)
+    data = SimpleNamespace(metainfo=dict(classes=CLASSES))
+    runner = SimpleNamespace(
+        model=built, train_dataloader=SimpleNamespace(dataset=data),
+        cfg=Config(dict(
+            model=model, test_dataloader=dict(dataset=dict(
+                type='x', pipeline=list(pipeline))), **settings)))
     torch.save(dict(meta=dict(mmcoop=make_model_record(runner)),
                     state_dict=built.state_dict()), path)
     return path
@@ -84,9 +66,15 @@ def test_kinds_of_images(classifier, files):
     grey = Image.open(files[0]).convert('L')
     assert classifier.logits(grey).shape == (1, 3)
     assert classifier.predict([]) == []
-    for wrong in (grey.convert('I'), arrays[0] / 255, arrays[0][..., 0], 7):
-        with pytest.raises(TypeError, match='an image is a path'):
-            classifier.predict([wrong])
+    assert torch.equal(classifier.logits(path for path in files),
+                       classifier.logits(files))
+    late = Image.open(files[0])  # it is decoded when it is used
+    assert len(classifier.predict(iter([late] * 20))) == 20
+    for wrong in (grey.convert('I'), arrays[0] / 255, arrays[0][..., 0], 7,
+                  arrays[0][:0], None):
+        for images in (wrong, [wrong]):
+            with pytest.raises(TypeError, match='an image is a path'):
+                classifier.predict(images)
     with pytest.raises(OSError, match='cannot read the image nothere.jpg'):
         classifier.predict([files[0], 'nothere.jpg'])
     with pytest.raises(ValueError, match='batch_size=0'):
@@ -121,6 +109,8 @@ def test_other_classes(edit, files, small_clip, tmp_path):
     found = mmcoop.load(edit(), device='cpu')
     assert found.class_features().shape == (3, 32)
     found.set_classes(['cat', 'dog'])
+    with pytest.raises(TypeError, match="'cat'.: give a list of names"):
+        found.set_classes('cat')
     assert found.logits(files[:2]).shape == (2, 2)
     assert found.predict(files[0])[0]['label'] in found.classes
     specific = dict(type='mmcoop.CoOp', clip=small_clip, head=dict(
@@ -143,6 +133,29 @@ def test_conditional_and_linear_have_no_class_features(small_clip, tmp_path):
             type='mmcoop.CoOp', clip=small_clip, head=head)), device='cpu')
         with pytest.raises(TypeError, match=reason):
             found.class_features()
+
+
+def test_threads(small_run, files, classifier):
+    """Some load, others predict."""
+    expected = classifier.logits(files)
+
+    def load(_):
+        return mmcoop.load(small_run, device='cpu').logits(files)
+
+    def predict(_):
+        return classifier.logits(files)
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [*pool.map(load, range(8)), *pool.map(predict, range(8))]
+    assert all(torch.equal(logits, expected) for logits in found)
+
+
+@pytest.mark.parametrize('device', ['meta', 'tpu9', 'xpu', 'cuda'])
+def test_a_device_that_is_not_here(device):
+    if device in ('xpu', 'cuda') and getattr(torch, device).is_available():
+        pytest.skip('it is here')
+    with pytest.raises(ValueError, match=f'device=.{device}.: PyTorch cannot'):
+        check_device(device)
 
 
 class TestWeights:
@@ -169,13 +182,15 @@ class TestWeights:
     def test_given(self, moved, small_clip):
         mmcoop.load(moved, clip=small_clip['pretrained'], device='cpu')
         mmcoop.load(moved, clip=small_clip, device='cpu')
+        mmcoop.load(moved, dict(pretrained=small_clip['pretrained']), 'cpu')
 
     def test_not_found(self, moved):
         with pytest.raises(CLIPLoadError, match='no /gone/mmcoop-test-small'
                            '.json, nor a mmcoop-test-small.json in .*--clip'):
             mmcoop.load(moved)
-        with pytest.raises(CLIPLoadError, match='there is no file x.pt'):
-            mmcoop.load(moved, clip='x.pt')
+        for clip in ('x.pt', dict(precision='fp32', pretrained='x.pt')):
+            with pytest.raises(CLIPLoadError, match='there is no file x.pt'):
+                mmcoop.load(moved, clip=clip)
 
     def test_other_weights(self, moved, small_clip, tmp_path):
         state = torch.load(small_clip['pretrained'])
@@ -203,6 +218,9 @@ class TestWeights:
         path = path.rename(after.parent / 'b.pth')
         assert mmcoop.load(path, device='cpu').model.clip_name == \
             f'local-dir:{after}'
+        with pytest.raises(CLIPLoadError, match='would not be read: give'):
+            mmcoop.load(path, small_clip['pretrained'], 'cpu')
+        mmcoop.load(path, dict(model_name=f'local-dir:{after}'), 'cpu')
 
     def test_file_of_a_tag(self, small_clip, tmp_path, monkeypatch):
         """Weights of a tag, beside the checkpoint under their own name."""
@@ -238,53 +256,3 @@ def test_folder_of_a_run(small_run, tmp_path):
         (folder / 'vis_data').mkdir(exist_ok=True)
         with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
             find_checkpoint(folder / name)
-
-
-class TestRefused:
-
-    def test_what_says_nothing(self, small_run, tmp_path):
-        content = torch.load(small_run / 'epoch_2.pth')
-        del content['meta']['mmcoop']
-        path = tmp_path / 'old.pth'
-        torch.save(content, path)
-        with pytest.raises(ValueError, match='made before mmcoop 0.6.*config'):
-            mmcoop.load(path)
-        for other in (content['state_dict'], [1]):
-            torch.save(other, path)
-            with pytest.raises(ValueError, match='does not say what model'):
-                mmcoop.load(path)
-
-    def test_a_later_format(self, edit):
-        with pytest.raises(ValueError, match='update mmcoop'):
-            mmcoop.load(edit(format=2))
-
-    @pytest.mark.parametrize('kind', [
-        'evil.Model', 'mmcoop.evil.Model', 'os.system', 'evil', 7,
-        'mmpretrain.evil_function'])
-    def test_unregistered_types_import_nothing(self, kind, edit, tmp_path,
-                                               monkeypatch):
-        for place in ('evil.py', 'evil/__init__.py', 'evil/registry.py'):
-            (tmp_path / place).parent.mkdir(exist_ok=True)
-            (tmp_path / place).write_text(f'open({str(tmp_path / "ran")!r}, '
-                                          '"w")\nclass Model: pass')
-        monkeypatch.syspath_prepend(tmp_path)
-        # as mmpretrain registers what transformers builds
-        monkeypatch.setitem(
-            mmpretrain.registry.MODELS._module_dict, 'evil_function',
-            lambda **kwargs: (tmp_path / 'ran').touch())
-        head = dict(type='mmcoop.PromptLearnerHead', prompt=dict(type=kind))
-        for changes in (
-                dict(model__type=kind), dict(model__head=head),
-                dict(model___scope_='evil'),
-                dict(model__head=dict(head, regularizers=[dict(type=kind)])),
-                dict(test_pipeline=[dict(type=kind)])):
-            with pytest.raises(ValueError, match='is not registered'):
-                mmcoop.load(edit(**changes))
-        assert not (tmp_path / 'ran').exists()
-
-    def test_pickled_objects(self, small_run, tmp_path):
-        content = torch.load(small_run / 'epoch_2.pth')
-        content['meta']['mmcoop']['model'] = SimpleNamespace()
-        torch.save(content, tmp_path / 'x.pth')
-        with pytest.raises(ValueError, match='pickled objects'):
-            mmcoop.load(tmp_path / 'x.pth')

@@ -41,10 +41,13 @@ def convert(published, clip_file, classes=None, **more):
 
 
 def save_as_published(folder, tensors, names=None, prefix='', epoch=50):
-    """As Dassl saves a run: the scheduler is a pickled object."""
+    """As Dassl saves a run: the scheduler is a pickled object, which holds
+    the optimiser with its momenta."""
     ctx = torch.nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.SGD([ctx], lr=0.002, momentum=0.9)
     successor = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epoch)
+    ctx.sum().backward()
+    optimizer.step()
     state = OrderedDict((prefix + key, torch.as_tensor(value))
                         for key, value in tensors.items())
     folder.mkdir(parents=True)
@@ -275,9 +278,14 @@ def test_command_lines(vit_file, photos, tmp_path, capsys):
     tool_main(TO_PUBLISHED)([str(path), str(tmp_path / 'back')])
     assert 'CoOp, fp16, context [16, 128]' in capsys.readouterr().out
     assert (tmp_path / 'back/prompt_learner/model.pth.tar-50').is_file()
+    content = torch.load(path)
+    content['meta']['epoch'] = '/../../../50'
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match="its epoch is '/../../../50'"):
+        tool_main(TO_PUBLISHED)([str(tmp_path / 'odd.pth'), 'x'])
     names = tmp_path / 'names.txt'
     names.write_text('cat\ndog\n')
-    with pytest.raises(SystemExit, match='for other class names: class 0 is '
+    with pytest.raises(ValueError, match='for other class names: class 0 is '
                        "'goldfish' there, 'cat' here"):
         main([str(RUNS[0]), str(path), '--classes', str(names),
               '--cfg-options', *clip])

@@ -53,7 +53,10 @@ def test_code_is_not_run(tmp_path, function, args, zipped):
 
 def test_old_files(tmp_path):
     """Of torch before 1.6: no archive."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], 1.)
+    ctx = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([ctx], 1., momentum=.9)
+    ctx.sum().backward()
+    optimizer.step()  # its momentum is kept in a defaultdict
     torch.save(dict(
         state_dict=dict(ctx=torch.ones(4, 8)), epoch=7,
         scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5)),

@@ -3,18 +3,17 @@ import csv
 import io
 import json
 import os
+import runpy
 import shutil
+import sys
 
 import pytest
 from PIL import Image
 
 import mmcoop
 from mmcoop.apis.predict import find_images, read_names
-from mmcoop.protocol.execute import tool_main
 
 from ..conftest import ROOT
-
-main = tool_main(ROOT / 'tools/predict.py')
 
 
 @pytest.fixture
@@ -25,12 +24,11 @@ def predict(small_run, capsys, monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
 
     def run(*arguments, checkpoint=small_run):
-        code = 0
-        try:
-            main([str(checkpoint), *map(str, arguments)])
-        except SystemExit as error:
-            code = error.code
-        return code, *capsys.readouterr()
+        monkeypatch.setattr(sys, 'argv', [
+            'predict.py', str(checkpoint), *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / 'tools/predict.py'), run_name='__main__')
+        return end.value.code, *capsys.readouterr()
 
     return run
 
@@ -136,11 +134,18 @@ def test_other_classes(predict, tmp_path):
 def test_mistakes(predict, arguments, sentence):
     code, out, errors = predict(*arguments)
     assert code == 2 and out == '' and sentence in errors
+    assert 'Traceback' not in errors
+
+
+def test_debug(predict):
+    code, _, errors = predict('gone.jpg', '--debug')
+    assert code == 2 and errors.startswith('Traceback')
 
 
 def test_find_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ('a/b/2.JPG', 'a/1.png', 'a/x.txt', 'c[1].png', 'd/e.webp'):
+    for name in ('a/b/2.JPG', 'a/1.png', 'a/x.txt', 'c[1].png', 'd/e.webp',
+                 'a/._1.png', 'a/.trash/3.png'):  # hidden ones are none
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

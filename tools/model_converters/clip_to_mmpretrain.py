@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
-from mmcoop.errors import run_tool
+from mmcoop.command_line import ignore_host_warnings
+from mmcoop.errors import add_debug, run_tool
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -19,6 +20,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         '--model-name',
         help='open_clip\'s name of the CLIP (ViT-B-16), or its JSON config; '
         'not needed for a file in OpenAI\'s layout')
+    add_debug(parser)
     args = parser.parse_args(argv)
     if args.out.suffix != '.pth':
         parser.error(f'{args.out}: the checkpoint must end in .pth')
@@ -27,22 +29,20 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    ignore_host_warnings()
     import torch
     from mmengine.config import Config
 
-    from mmcoop.clip import CLIPLoadError, convert_clip, load_clip
-    from mmcoop.files import replacing
-    try:
-        model, state = convert_clip(
-            load_clip(model_name=args.model_name, pretrained=args.clip))
-    except (CLIPLoadError, ValueError) as error:
-        raise SystemExit(f'{args.clip}: {error}') from error
+    from mmcoop.clip import convert_clip, load_clip
+    from mmcoop.files import check_writable, replacing
+    check_writable(args.out.parent)
+    model, state = convert_clip(
+        load_clip(model_name=args.model_name, pretrained=args.clip))
     for part in ('backbone', 'neck'):  # not the head, which comes later
         model[part]['init_cfg'] = dict(
             type='Pretrained', checkpoint=str(args.out.absolute()),
             prefix=f'{part}.')
     config = args.out.with_suffix('.py')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     for path, write in [
             (args.out, lambda p: torch.save(dict(state_dict=state), p)),
             (config, lambda p: p.write_text(

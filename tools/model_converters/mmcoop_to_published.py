@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
-from mmcoop.errors import run_tool
+from mmcoop.command_line import ignore_host_warnings
+from mmcoop.errors import add_debug, run_tool
 
 
 def parse(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -30,6 +31,7 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
         '(default: as it was read, else fp32)')
     parser.add_argument(
         '--epoch', type=int, help="N (default: the checkpoint's own)")
+    add_debug(parser)
     args = parser.parse_args(argv)
     if not os.path.exists(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
@@ -38,20 +40,21 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
+    ignore_host_warnings()
     import mmcoop
     from mmcoop.apis import to_published, write_published
     from mmcoop.apis.load import find_checkpoint
     from mmcoop.safe_load import check_is_safe
-    try:
-        path = find_checkpoint(args.checkpoint)
-        meta = check_is_safe(str(path)).get('meta', {})
-        before = meta.get('published', {}).get('precision', 'fp32')
-        published = to_published(
-            mmcoop.load(path, args.clip, 'cpu'),
-            meta.get('epoch', 0) if args.epoch is None else args.epoch,
-            args.precision or before)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        raise SystemExit(str(error)) from None
+    path = find_checkpoint(args.checkpoint)
+    classifier = mmcoop.load(path, args.clip, 'cpu')
+    meta = check_is_safe(str(path))['meta']
+    before = meta.get('published') or {}
+    epoch = meta.get('epoch', 0) if args.epoch is None else args.epoch
+    if not isinstance(epoch, int):  # it becomes a part of a path
+        raise ValueError(f'{path} is damaged: its epoch is {epoch!r:.100}.')
+    published = to_published(
+        classifier, epoch,
+        args.precision or before.get('precision', 'fp32'))
     shape = list(published.tensors['ctx'].shape)
     print(f'{write_published(published, args.dst)}: {published.method}, '
           f'{published.precision}, context {shape}')

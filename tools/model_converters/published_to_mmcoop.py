@@ -15,7 +15,7 @@ import os
 from typing import List, Optional
 
 from mmcoop.cfg_options import add_cfg_options
-from mmcoop.command_line import find_config
+from mmcoop.command_line import find_config, ignore_host_warnings
 from mmcoop.errors import run_tool
 
 
@@ -55,30 +55,28 @@ def parse(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse(argv)
+    ignore_host_warnings()
     import torch
-    from mmengine.config import Config
     from mmengine.registry import DefaultScope
 
     from mmcoop.apis import read_published, to_mmcoop
     from mmcoop.apis.published import find_config, read_options
     from mmcoop.cfg_options import merge_options, parse_values
+    from mmcoop.command_line import read_config
     from mmcoop.config import resolve
     from mmcoop.files import replacing
     from mmcoop.registry import DATASETS
-    try:
-        published = read_published(args.src)
-        options = {**read_options(published), **args.cfg_options}
-        config = args.config or find_config(published)
-        cfg = Config.fromfile(config)
-        merge_options(cfg, parse_values(options))
-        cfg = resolve(cfg, options)
-        if not args.classes and 'data_root' in options:
-            with DefaultScope.overwrite_default_scope('mmpretrain'):
-                data = DATASETS.build(cfg.test_dataloader.dataset)
-            args.classes = data.metainfo['classes']
-        checkpoint = to_mmcoop(published, cfg, args.classes)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        raise SystemExit(str(error)) from None
+    published = read_published(args.src)
+    options = {**read_options(published), **args.cfg_options}
+    config = args.config or find_config(published)
+    cfg = read_config(config)
+    merge_options(cfg, parse_values(options))
+    cfg = resolve(cfg, options)
+    if not args.classes and 'data_root' in options:
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            data = DATASETS.build(cfg.test_dataloader.dataset)
+        args.classes = data.metainfo['classes']
+    checkpoint = to_mmcoop(published, cfg, args.classes)
     with replacing(args.dst) as temporary:
         torch.save(checkpoint, temporary)
     names = checkpoint['meta']['mmcoop']['classes']
