@@ -63,6 +63,7 @@ class TextGraphs:
                 and any(x.requires_grad for x in _tensors(prompts))
                 # a capture records the kernels of the current device alone
                 and prompts.prefix.get_device() == torch.cuda.current_device()
+                and not torch.compiler.is_compiling()
                 and not torch.cuda.is_current_stream_capturing())
 
     def _case(self, tower: TextTower, prompts: PromptSet) -> '_Case':

@@ -286,7 +286,8 @@ class PromptLearnerHead(RecordedHead):
         classes = record['classes']
         if not self.class_names and classes:
             self.set_classes(classes)
-        elif self.fixes_classes and list(self.class_names) != classes:
+        elif getattr(self.prompt, 'class_specific', False) \
+                and list(self.class_names) != classes:
             raise ValueError(
                 'this class-specific prompt was learned for '
                 f'{shorten(classes)}, the data set has '

@@ -127,7 +127,7 @@ def test_no_room_for_what_is_made_of_a_run(small_run, no_room, tmp_path,
         assert re.search(pattern(re.escape(str(place))), said)
         assert out.read_text() == '[]'
     with pytest.raises(OSError, match=pattern(tmp_path.name)):
-        export(classifier, 'torchscript', tmp_path / 'model.pt', [])
+        export(classifier, 'torchscript', tmp_path / 'model.pt', ['a.png'])
     assert [path.name for path in tmp_path.iterdir()] == ['found.json']
 
 
@@ -226,7 +226,7 @@ def test_a_read_only_folder(train, tmpfs, small_run):
         train(work_dir=str(tmpfs / 'work'))
     with pytest.raises(OSError, match=match):
         export(mmcoop.load(small_run), 'torchscript', tmpfs / 'model.pt',
-               [])
+               ['a.png'])
     with pytest.raises(OSError, match=match):
         with replacing(tmpfs / 'result.json'):
             pass

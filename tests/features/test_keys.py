@@ -103,5 +103,9 @@ def test_precision_of_a_gpu(monkeypatch):
     exact = get_precision_state(gpu)
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
     assert get_precision_state(gpu) == exact and not exact['tf32']
-    monkeypatch.setattr(torch.backends.cuda.matmul, 'allow_tf32', True)
-    assert get_precision_state(gpu)['tf32']
+    matmul = torch.backends.cuda.matmul  # has no attribute to be deleted
+    try:
+        matmul.allow_tf32 = True
+        assert get_precision_state(gpu)['tf32']
+    finally:
+        matmul.allow_tf32 = False
