@@ -67,7 +67,7 @@ def load(checkpoint: Union[str, os.PathLike], clip: Optional[Clip] = None,
     record = read_record(content, path)
     try:
         check_finite(content, path)
-    except (AttributeError, NotImplementedError) as error:
+    except (AttributeError, RuntimeError) as error:  # by torch's version
         raise ValueError(f'{path} is damaged: its tensors cannot be read '
                          f'({reason_of(error)}).') from error
     with _building, DefaultScope.overwrite_default_scope('mmpretrain'):

@@ -155,7 +155,8 @@ def _stand_in(name: str) -> Callable:
     if name == 'defaultdict':  # the momenta of an optimiser; torch fills them
         def plain(*args) -> dict:
             return {}
-        plain.__module__, plain.__qualname__ = module, name
+        plain.__module__ = module
+        plain.__name__ = plain.__qualname__ = name  # torch 2.6 reads __name__
         return plain
     return type(name, (_Inert, ), dict(__module__=module))
 
