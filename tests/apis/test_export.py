@@ -2,7 +2,6 @@
 import io
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,30 +19,11 @@ from mmcoop.clip import CLIPLoadError
 from mmcoop.protocol.execute import tool_main
 
 from ..conftest import DATA, ROOT, custom_config, make_photos
+from .conftest import run_without
 
 CLASSES = ['red fox', 'snow', 'gras & Grün']
 FORMATS = {'onnx': '.onnx', 'torchscript': '.pt', 'torch-export': '.pt2',
            'mmpretrain': '.py'}
-# runs the file named first, where the modules named before -- do not exist
-BLOCK = '''
-import runpy, sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in blocked:
-            raise ModuleNotFoundError(f'{name} is blocked')
-cut = sys.argv.index('--')
-blocked, sys.argv = sys.argv[1:cut], sys.argv[cut + 1:]
-sys.meta_path.insert(0, Block())
-for name in blocked:
-    sys.modules.pop(name, None)
-runpy.run_path(sys.argv[0], run_name='__main__')
-'''
-
-
-def run_without(modules, *args):
-    command = [sys.executable, '-c', BLOCK, *modules, '--', *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True,
-                          check=True, cwd=args[0].parent).stdout
 
 
 @pytest.fixture
